@@ -88,6 +88,7 @@ static int result_path(const struct evaluation *e, char *path, const char *name)
 static int dialogues_of(const struct evaluation *e, enum source source) {
     const struct evaluate_config *c = &e->config.evaluate;
     if (*e->last && source >= SOURCE_TEACHER && source < SOURCE_REFINED) return 0;
+    if (*e->last && source == SOURCE_SHUFFLED) return c->ablations; /* a control that no row's figures need whole */
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
     if (source == SOURCE_RESEEDED) return c->reseeded;
     if (source == SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
@@ -100,7 +101,7 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
 static int take(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
     TRY(trial_take(&e->measures, frame, picture));
-    hard_source_take(&e->hard, frame, picture);
+    hard_source_take(&e->hard, frame, picture, &e->measures.places);
     return e->kept.writer ? collection_video_take(&e->kept, frame, picture) : OK;
 }
 

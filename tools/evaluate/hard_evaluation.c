@@ -77,8 +77,8 @@ void hard_dialogue_end(struct hard_evaluation *e) {
 
 int hard_source_begin(struct hard_evaluation *e) { return e->sums ? hard_track_open(&e->track, &e->trial) : OK; }
 
-void hard_source_take(struct hard_evaluation *e, long frame, const float *picture) {
-    if (e->sums) hard_take(&e->track, frame, picture);
+void hard_source_take(struct hard_evaluation *e, long frame, const float *picture, const struct person_places *places) {
+    if (e->sums) hard_take(&e->track, frame, picture, places);
 }
 
 int hard_source_end(struct hard_evaluation *e, int source, double spread) {

@@ -25,10 +25,11 @@ void hard_evaluation_close(struct hard_evaluation *e);
    trial's encoder. */
 int hard_dialogue_begin(struct hard_evaluation *e, int index, const struct trial *trial, int spread);
 void hard_dialogue_end(struct hard_evaluation *e);
-/* Begins a source of the dialogue; takes its pictures in order; ends it. The copy comes first. spread: distance of this
-   rollout from another of the same source (latents.h), whole picture; 0: there is none. */
+/* Begins a source of the dialogue; takes its pictures in order, with the places of the person in them; ends it. The
+   copy comes first. spread: distance of this rollout from another of the same source (latents.h), whole picture; 0:
+   there is none. */
 int hard_source_begin(struct hard_evaluation *e);
-void hard_source_take(struct hard_evaluation *e, long frame, const float *picture);
+void hard_source_take(struct hard_evaluation *e, long frame, const float *picture, const struct person_places *places);
 int hard_source_end(struct hard_evaluation *e, int source, double spread);
 
 /* Adds the figures of one dialogue to the "by_dialogue" of a source (figures_report.h). */

@@ -137,6 +137,7 @@ static int is_wanted(const struct gate *g, enum gate_source source, int first) {
 static int follow(struct gate *g, enum gate_source source, struct hard_track *track) {
     struct trial *t = &g->trial;
     size_t size = 3 * (size_t)t->height * (size_t)t->width;
+    struct person_places places = {0};
     int kept = source <= GATE_TWIN;
     memcpy(g->group, t->reference, size * sizeof *g->group);
     codec_encode_reset(g->codec);
@@ -152,7 +153,12 @@ static int follow(struct gate *g, enum gate_source source, struct hard_track *tr
         if (kept) latent_history_add(&g->latents[source], &t->grid, g->latent);
         if (!wanted[source] && codec_linear(g->codec).size) continue;
         TRY(decode(g, FRAMES_PER_LATENT));
-        for (int i = 0; i < FRAMES_PER_LATENT; i++) hard_take(track, f + i, g->group + (size_t)i * size);
+        for (int i = 0; i < FRAMES_PER_LATENT; i++) {
+            const float *picture = g->group + (size_t)i * size;
+            const struct clip clip = {.frames = picture, .count = 1, .height = t->height, .width = t->width};
+            measure_person(&clip, t->reference, &t->marks, &places);
+            hard_take(track, f + i, picture, &places);
+        }
         if (f % 100 < FRAMES_PER_LATENT) g->beat(g->user);
     }
     return OK;

@@ -109,14 +109,14 @@ static void see_details(const struct hard_trial *t, const struct clip *clip, str
     see_cloth(clip, t->marks, seen->face, seen->shirt, seen->hair);
 }
 
-void hard_take(struct hard_track *track, long frame, const float *picture) {
+void hard_take(struct hard_track *track, long frame, const float *picture, const struct person_places *places) {
     const struct hard_trial *t = track->trial;
     struct clip clip = {.frames = picture, .count = 1, .height = t->height, .width = t->width};
     struct hard_frame *seen = &track->seen[frame];
-    measure_face_shift(&clip, t->reference, t->marks, &seen->face);
-    measure_mouth_opening(&clip, t->reference, t->marks, (const float(*)[2]) & seen->face, &seen->mouth);
-    for (int h = 0; h < 2; h++)
-        measure_hand(&clip, t->reference, t->marks, h ? HAND_RIGHT : HAND_LEFT, &seen->hand[h], &seen->mismatch[h]);
+    seen->mouth = places->mouth;
+    memcpy(seen->face, places->face, sizeof seen->face);
+    memcpy(seen->hand, places->hand, sizeof seen->hand);
+    memcpy(seen->mismatch, places->mismatch, sizeof seen->mismatch);
     see_details(t, &clip, seen);
     seen->is_seen = 1;
     track->count = frame;

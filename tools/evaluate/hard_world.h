@@ -55,9 +55,9 @@ struct hard_track {
 };
 int hard_track_open(struct hard_track *track, const struct hard_trial *trial);
 void hard_track_close(struct hard_track *track);
-/* Measures picture `frame`; pictures come in order. Those of which nothing is measured (moments) may be left out, but
-   not of the copy. */
-void hard_take(struct hard_track *track, long frame, const float *picture);
+/* Measures picture `frame`, in which the person is at `places` (measure_person); pictures come in order. Those of which
+   nothing is measured (moments) may be left out, but not of the copy. */
+void hard_take(struct hard_track *track, long frame, const float *picture, const struct person_places *places);
 /* Makes the copy, which was measured, the yardstick. ERR_DEVICE: out of memory. */
 int hard_trial_set_copy(struct hard_trial *trial, const struct hard_track *copy);
 

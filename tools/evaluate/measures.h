@@ -36,6 +36,14 @@ enum measure_hand { HAND_LEFT, HAND_RIGHT };
    its mismatch is large. */
 void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
                   enum measure_hand hand, float (*position)[2], float *mismatch);
+/* All of these in one picture, by the meanings above. Hands are in the order of enum measure_hand. */
+struct person_places {
+    float face[2], mouth, hand[2][2], mismatch[2];
+    int face_at[2], hand_at[2][2]; /* whole displacements at which the next picture's search begins; at first 0 */
+};
+/* Measures a clip of one picture. The places of the picture before, in *places, make the search shorter. */
+void measure_person(const struct clip *picture, const float *reference, const struct landmarks *marks,
+                    struct person_places *places);
 
 /* ---- lip synchrony ---- */
 

@@ -147,7 +147,8 @@ static const float *frame_of(const struct clip *clip, int i) {
     return clip->frames + (size_t)i * 3 * (size_t)clip->height * (size_t)clip->width;
 }
 
-void measure_face_shift(const struct clip *clip, const float *reference, const struct landmarks *marks,
+/* Finds the face in every frame of the clip; `at` is where it is looked for first, and becomes its last place. */
+static void follow_face(const struct clip *clip, const float *reference, const struct landmarks *marks, int at[2],
                         float (*shift)[2]) {
     float h = (float)clip->height;
     int across = (int)ceilf(0.06f * h + marks->turn), down = (int)ceilf(0.11f * h);
@@ -156,13 +157,18 @@ void measure_face_shift(const struct clip *clip, const float *reference, const s
                          .dx = {-across, across},
                          .dy = {-down, down}};
     struct samples samples;
-    int at[2] = {0, 0};
     sample_patch(&samples, clip, reference, &face);
     for (int i = 0; i < clip->count; i++) follow(clip, frame_of(clip, i), &samples, &face, at, shift[i]);
 }
 
-void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
-                  enum measure_hand hand, float (*position)[2], float *mismatches) {
+void measure_face_shift(const struct clip *clip, const float *reference, const struct landmarks *marks,
+                        float (*shift)[2]) {
+    follow_face(clip, reference, marks, (int[2]){0, 0}, shift);
+}
+
+/* As follow_face, for a hand. */
+static void follow_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
+                        enum measure_hand hand, int displaced[2], float (*position)[2], float *mismatches) {
     /* A hand may be below the chin, on its own side, whole in the picture. */
     float h = (float)clip->height, outer = 0.43f * h, inner = 0.10f * h, middle = marks->head[0];
     const float *at = hand == HAND_LEFT ? marks->hand_left : marks->hand_right;
@@ -174,13 +180,26 @@ void measure_hand(const struct clip *clip, const float *reference, const struct 
                          .dy = {(int)ceilf(0.64f * h - at[1]), (int)floorf(0.985f * h - at[1])},
                          .mean_counts = 1};
     struct samples samples;
-    int displaced[2] = {0, 0};
     sample_patch(&samples, clip, reference, &palm);
     for (int i = 0; i < clip->count; i++) {
         float shift[2];
         mismatches[i] = follow(clip, frame_of(clip, i), &samples, &palm, displaced, shift) / 3;
         for (int k = 0; k < 2; k++) position[i][k] = at[k] + shift[k];
     }
+}
+
+void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
+                  enum measure_hand hand, float (*position)[2], float *mismatches) {
+    follow_hand(clip, reference, marks, hand, (int[2]){0, 0}, position, mismatches);
+}
+
+void measure_person(const struct clip *frame, const float *reference, const struct landmarks *marks,
+                    struct person_places *places) {
+    follow_face(frame, reference, marks, places->face_at, &places->face);
+    measure_mouth_opening(frame, reference, marks, (const float(*)[2]) & places->face, &places->mouth);
+    for (int h = HAND_LEFT; h <= HAND_RIGHT; h++)
+        follow_hand(frame, reference, marks, (enum measure_hand)h, places->hand_at[h], &places->hand[h],
+                    &places->mismatch[h]);
 }
 
 /* ---- lips ---- */

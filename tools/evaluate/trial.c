@@ -181,14 +181,23 @@ static void take_second(struct trial_measures *m, const struct clip *clip, long 
     sums[DRIFT_SHARPNESS] += sharpness;
 }
 
+/* Finds the person in a frame, and keeps the places beside those of all others. */
+static void keep_places(struct trial_measures *m, const struct clip *clip, long frame) {
+    struct person_places *p = &m->places;
+    measure_person(clip, m->trial->reference, &m->trial->marks, p);
+    m->mouth[frame] = p->mouth;
+    memcpy(m->face[frame], p->face, sizeof p->face);
+    for (int h = 0; h < 2; h++) {
+        memcpy(m->hand[h][frame], p->hand[h], sizeof p->hand[h]);
+        m->mismatch[h][frame] = p->mismatch[h];
+    }
+}
+
 int trial_take(void *measures, long frame, const float *picture) {
     struct trial_measures *m = measures;
     const struct trial *t = m->trial;
     struct clip clip = {.frames = picture, .count = 1, .height = t->height, .width = t->width};
-    measure_face_shift(&clip, t->reference, &t->marks, &m->face[frame]);
-    measure_mouth_opening(&clip, t->reference, &t->marks, (const float(*)[2]) & m->face[frame], &m->mouth[frame]);
-    measure_hand(&clip, t->reference, &t->marks, HAND_LEFT, &m->hand[0][frame], &m->mismatch[0][frame]);
-    measure_hand(&clip, t->reference, &t->marks, HAND_RIGHT, &m->hand[1][frame], &m->mismatch[1][frame]);
+    keep_places(m, &clip, frame);
     double error = pow(10, -measure_identity_psnr(&clip, t->reference, &t->marks) / 10);
     const long ends = TRIAL_ENDS_SECONDS * VIDEO_RATE;
     if (frame <= ends) {

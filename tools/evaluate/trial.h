@@ -55,8 +55,9 @@ enum drift { DRIFT_WALL, DRIFT_FACE, DRIFT_SHARPNESS, DRIFTS };
 /* Measures of one source's frames 1 .. count of a trial. */
 struct trial_measures {
     const struct trial *trial;
-    long count;   /* frames taken so far, frame 0 left out */
-    float *mouth; /* [frames] */
+    long count;                  /* frames taken so far, frame 0 left out */
+    struct person_places places; /* in the last frame taken */
+    float *mouth;                /* [frames] */
     float (*face)[2], (*hand[2])[2];
     float *mismatch[2];             /* [frames]: the hands' */
     double error_first, error_last; /* sums of squared errors a value against the reference, at start and end */
