@@ -289,7 +289,7 @@ group() { # group NUMBER...: runs these groups' jobs side by side
     ' '*) threads="threads=$(($(nproc) / side > 0 ? $(nproc) / side : 1))" ;;
     esac
     shift
-    xargs -P "$side" -I{} env ABLATION_JOB={} sh "$0" "$@" $threads <"$shared/group"
+    xargs -P "$side" -I{} env ABLATION_JOB={} sh "$0" "$@" $threads <"$shared/group" 9>&-
     [ $? -lt 124 ] || fail 130 "interrupted; the same command goes on"
 }
 
@@ -329,6 +329,11 @@ if [ -n "$ABLATION_JOB" ]; then
 fi
 
 mkdir -p "$shared" "$results" || exit 3
+# One command a run: two would write each other's lists of jobs. Programs of one that was interrupted may end a little
+# later. Only code 1 says that another has the lock; file systems without locks have other codes.
+exec 9>"$shared/lock" || exit 3
+flock -w 5 9 2>/dev/null
+[ $? -ne 1 ] || fail 3 "another command is at work in $shared"
 jobs_to_do >"$shared/jobs" || exit
 : >"$failed"
 : >"$finished"

@@ -22,6 +22,12 @@ env kill -TERM -- -$!
 wait $!
 check "an interruption ends it" [ $? -gt 128 ]
 check "before a row was done" [ ! -e "$rows/results/full-1.json" ]
+flock -F "$rows/lock" sleep 60 &
+while flock -n "$rows/lock" true; do sleep 0.05; done
+check "one command a run" sh -c "! sh scripts/ablations.sh configs/tiny.yaml none '$work/run' full >'$log' 2>&1"
+check "which says so" says 'another command is at work in .*/ablations'
+kill $!
+wait $!
 check "goes on: two rows, two seeds" ablate self_forcing full
 check "says how long it takes" says '[a-z] [0-9]* minutes left'
 check "says which rows are done" [ "$(grep -c '^row [a-z_]* [12]: done in' "$log")" -eq 4 ]

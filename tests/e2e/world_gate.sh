@@ -38,7 +38,7 @@ check "nothing was written" [ ! -e "$work/c.h5" ]
 check "the hard world passes" expect 0 world_gate "$work/hard.h5" seconds=26 separation=3.2
 [ "$passed" -gt 0 ] && cp "$work/out" "$work/table"
 check "without a failure" sh -c '! grep -q FAILS "$0"' "$work/table"
-check "with every measure" [ "$(grep -c "  *[0-9.]*  *[0-9.]*  *[0-9.]*  *[0-9.]*$" "$work/table")" -ge 12 ]
+check "with every measure" [ "$(grep -c "  *[0-9.]*  *[0-9.]*  *[0-9.]*  *[0-9.]*$" "$work/table")" -ge 16 ]
 check "a plain set" prepares 0 out="$work/plain.h5" codec_from="$work/hard.h5" puppet.world=plain
 check "fails" expect 4 world_gate "$work/plain.h5" dialogues=2 seconds=12
 check "its motion is the voices'" grep -q 'the whole must have 0.50: FAILS' "$work/out"

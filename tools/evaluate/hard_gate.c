@@ -20,9 +20,9 @@ struct gate {
     struct puppet_looks looks[GATE_SOURCES];
     struct codec *codec;
     struct hard_trial hard;
-    int strangers; /* number of those whose details GATE_STRANGER has shown */
-    struct latent_history latents[GATE_TWIN + 1];
-    float *group, *other, *latent; /* pictures of a latent frame, one more picture, and that latent */
+    int strangers;                               /* number of those whose details GATE_STRANGER has shown */
+    struct latent_history latents[GATE_SOURCES]; /* empty where is_kept says 0 */
+    float *group, *other, *latent;               /* pictures of a latent frame, one more picture, and that latent */
     void (*beat)(void *);
     void *user;
 };
@@ -125,12 +125,15 @@ static const int wanted[GATE_SOURCES] = {[GATE_COPY] = HARD_ALL,
                                          [GATE_MEAN] = HARD_GESTURE,
                                          [GATE_SPOILED] = HARD_IDLE | HARD_HUE};
 
+/* 1: all latents of a source are kept, to be compared. */
+static int is_kept(enum gate_source source) { return source <= GATE_TWIN || source == GATE_MEAN; }
+
 /* 1 where a latent frame's pictures must be made: something is measured there, or the codec remembers. */
 static int is_wanted(const struct gate *g, enum gate_source source, int first) {
     int bits = 0;
     for (int i = 0; i < FRAMES_PER_LATENT; i++) bits |= g->hard.moments[first + i];
     if (source == GATE_SPOILED && first % 32 == 1) return 1; /* a sample of its talk is enough */
-    return source <= GATE_TWIN || (bits & wanted[source]) || !codec_linear(g->codec).size;
+    return is_kept(source) || (bits & wanted[source]) || !codec_linear(g->codec).size;
 }
 
 /* Draws a source, copies it by the codec and follows it. */
@@ -138,7 +141,7 @@ static int follow(struct gate *g, enum gate_source source, struct hard_track *tr
     struct trial *t = &g->trial;
     size_t size = 3 * (size_t)t->height * (size_t)t->width;
     struct person_places places = {0};
-    int kept = source <= GATE_TWIN;
+    int kept = is_kept(source);
     memcpy(g->group, t->reference, size * sizeof *g->group);
     codec_encode_reset(g->codec);
     codec_decode_begin(g->codec, t->reference);
@@ -185,6 +188,21 @@ static void add_spreads(struct gate *g, struct gate_result *result) {
     latent_energy_add(result->motion, &g->trial.grid, &g->latents[GATE_COPY]);
 }
 
+/* Adds the Frechet distances from the copy of two other draws of the truth, and of the mean of several. */
+static int add_distances(struct gate *g, struct gate_result *result) {
+    struct latent_moments copy = {NULL, NULL}, own = {NULL, NULL};
+    int code = latent_moments_open(&copy, &g->trial.grid, &g->latents[GATE_COPY], 0);
+    for (int s = GATE_ORACLE; s <= GATE_MEAN && !code; s++) {
+        if (!is_kept((enum gate_source)s)) continue;
+        code = latent_moments_open(&own, &g->trial.grid, &g->latents[s], 0);
+        if (!code)
+            code = latent_sums_add(&result->latents[s == GATE_TWIN ? GATE_ORACLE : s], &g->trial.grid, &own, &copy);
+        latent_moments_close(&own);
+    }
+    latent_moments_close(&copy);
+    return code;
+}
+
 static int open_gate(struct gate *g, int index) {
     const struct gate_settings *s = g->settings;
     const struct picture_view plain = {0};
@@ -205,7 +223,7 @@ static int open_gate(struct gate *g, int index) {
 
 static void close_gate(struct gate *g) {
     for (int d = 1; d < DRAWS; d++) puppet_close(g->draws[d]);
-    for (int s = 0; s <= GATE_TWIN; s++) latent_history_close(&g->latents[s]);
+    for (int s = 0; s < GATE_SOURCES; s++) latent_history_close(&g->latents[s]);
     hard_trial_close(&g->hard);
     trial_close(&g->trial);
     puppet_canvas_close(g->canvas);
@@ -221,6 +239,7 @@ int gate_dialogue(const struct gate_settings *settings, int index, struct codec 
     int code = open_gate(&gate, index);
     for (int s = 0; s < GATE_SOURCES && !code; s++) code = run_source(&gate, (enum gate_source)s, result);
     if (!code) add_spreads(&gate, result);
+    if (!code) code = add_distances(&gate, result);
     close_gate(&gate);
     return code;
 }

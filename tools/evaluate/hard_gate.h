@@ -23,6 +23,7 @@ enum gate_source {
 };
 struct gate_result { /* doubles alone */
     struct hard_sums sums[GATE_SOURCES];
+    struct latent_sums latents[GATE_SOURCES];   /* oracle with twin, and mean: how far from the copy */
     double undecided[REGIONS], motion[REGIONS]; /* half the squared difference of two draws; the variance of one */
 };
 struct gate_settings {
