@@ -534,7 +534,8 @@ static const struct config_field keys[] = {
          "measured beside those in the codec's latents; empty: none."),
     TEXT("last", last, "",
          "Stage of the run whose student alone is measured, as the report's refined one: the last stage of a row of "
-         "ablations. Empty: the teacher and the students of all stages."),
+         "ablations. Other speech, a control, drives it in the first evaluate.ablations dialogues only. Empty: the "
+         "teacher and the students of all stages."),
 };
 
 int main(int argc, char **argv) {
