@@ -44,9 +44,10 @@ mv "$work/out" "$work/seen.rgb"
 check "it decodes otherwise" [ "$(cmp -s "$work/one.rgb" "$work/seen.rgb"; echo $?)" -eq 1 ]
 check "in two" stream 0 out=- decoder="$work/decoder.safetensors" decoder_device=1
 check "equal frames: the picture has come to the second process" cmp "$work/seen.rgb" "$work/out"
-check "into a file" stream 0 out="$work/one.mp4"
-check "into a file, by two" stream 0 out="$work/two.mp4" decoder_device=1
-check "the same file" cmp "$work/one.mp4" "$work/two.mp4"
+# AVI, because on processors with AVX-512 the encoders of MP4 make one of two files of the same pictures and sound.
+check "into a file" stream 0 out="$work/one.avi"
+check "into a file, by two" stream 0 out="$work/two.avi" decoder_device=1
+check "the same file" cmp "$work/one.avi" "$work/two.avi"
 check "no such device" stream 2 decoder_device=-2
 mv "$work/student/codec.safetensors" "$work/away"
 check "a codec that is not there" stream 3 decoder_device=1

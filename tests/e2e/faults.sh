@@ -60,7 +60,9 @@ verdict $? "faults.then=stop: exit code $code"
 
 # ---- alarms: every update is finite and yet the run has gone wrong ----
 
-teacher diverges teacher.steps=60 teacher.optimiser.lr=1 teacher.optimiser.clip=1e6
+# Without moments every weight goes a rate's length a step, whatever the number type, and the rate grows.
+teacher diverges teacher.steps=60 teacher.optimiser.lr=1 teacher.optimiser.warmup=60 teacher.optimiser.beta1=0 \
+    teacher.optimiser.beta2=0 teacher.optimiser.clip=1e6
 [ "$(grep -c 'warning: .* the run diverges' "$work/diverges.log")" -eq 1 ]
 verdict $? "a loss that rises by factors is warned of once"
 teacher sound teacher.steps=60
