@@ -28,8 +28,7 @@ struct settings {
 static const struct config_field keys[] = {
     INT("dialogues", dialogues, 2, 1000, "20",
         "Number of held-out dialogues, each of another person. With the 14 that configs/hard.yaml evaluates, the "
-        "distance "
-        "of hands lies 4.8 standard errors apart, and all others more than 5."),
+        "distance of hands lies 4.8 standard errors apart, and all others more than 5."),
     REAL("seconds", seconds, 10, 3600, "64",
          "Length of a dialogue, seconds; measures that need a longer one are left out: above 60 there are all."),
     REAL("open", open, 0, 1, "0.5", "Least share of the motion's variance that the voices must leave open."),
