@@ -58,7 +58,9 @@ enum { INTEGERS = sizeof integers / sizeof *integers };
 static const struct optional_integer {
     struct integer_field field;
     int standard;
-} optional[] = {{CAUSAL(audio_lookahead, 0, AUDIO_MARGIN), AUDIO_MARGIN}, {CAUSAL(first_chunk, 0, HISTORY_MAX / 2), 0}};
+} optional[] = {{CAUSAL(audio_lookahead, 0, AUDIO_MARGIN), AUDIO_MARGIN},
+                {CAUSAL(first_chunk, 0, HISTORY_MAX / 2), 0},
+                {DIT(reference_gate, 0, 1), 0}};
 enum { OPTIONAL = sizeof optional / sizeof *optional };
 
 static int *integer_of(struct student_description *d, const struct integer_field *field) {

@@ -170,6 +170,7 @@ static int print_model_section(const char *path) {
     printf("  freq_dim: %d\n  text_len: %d\n  text_dim: %d\n  rope_theta_t: %g\n  rope_theta_hw: %g\n  eps: %g\n",
            c.freq_dim, c.text_len, c.text_dim, c.rope_theta_t, c.rope_theta_hw, c.eps);
     if (c.clean_floor > 0) printf("  clean_floor: %g\n", c.clean_floor);
+    if (c.reference_gate) printf("  reference_gate: yes\n");
     if (c.height) printf("  height: %d\n  width: %d\n", c.height, c.width);
     if (c.audio_dim)
         printf("  audio_dim: %d\n  audio_tokens: %d\n  audio_width: %d\n  audio_hidden: %d\n  audio_every: %d\n",

@@ -51,6 +51,8 @@ static inline void small_rollout_free(struct small_rollout *w) {
 static inline void small_rollout_make(struct small_rollout *w, const struct rollout_config *config, int layers, int B,
                                       int chunks, int capacity, enum dit_memory memory) {
     struct dit_config dit = small_config(layers);
+    dit.clean_floor = 0.25;
+    dit.reference_gate = 1; /* so that the reference's latents, too, must be the right ones in every pass */
     CHECK(dit_create(&w->net, &dit, 0));
     small_open(&w->small, &w->net.table, 0.15);
     w->config = *config;

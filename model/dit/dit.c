@@ -22,6 +22,8 @@ static int check_input(const struct dit *net, const struct dit_acts *acts, const
                          ATTENTION_RANGES_MAX - 1);
     if (!in->latents || !in->t || !in->text || !in->positions)
         return error_set(ERR_USAGE, "model: latents, t, text or positions are missing");
+    if (net->config.reference_gate && in->first_frame > 0 && !in->blocks && !in->reference)
+        return error_set(ERR_USAGE, "model: the reference is missing, which a reference_gate lets through");
     if (net->config.audio_dim && (!in->audio[AUDIO_TALK] || !in->audio[AUDIO_LISTEN]))
         return error_set(ERR_USAGE, "model: talk or listen audio is missing (silence is zeros)");
     return OK;
@@ -97,8 +99,8 @@ static void embed_forward(struct dit_pass *pass) {
     params_release(pass->params, 0);
 }
 
-/* Puts the head's rows, gathered from all ranks, back into pictures of velocity. */
-static int velocity_of(struct dit_pass *pass, const real *rows, real *velocity, long stride) {
+/* Puts the head's rows, gathered from all ranks, back into pictures. */
+static int pictures_of(struct dit_pass *pass, const real *rows, real *pictures, long stride) {
     const struct dit_config *c = pass->config;
     struct dit_acts *a = pass->acts;
     if (dit_divided(pass)) {
@@ -106,7 +108,27 @@ static int velocity_of(struct dit_pass *pass, const real *rows, real *velocity, 
                             4 * (size_t)c->out_channels * sizeof(real)));
         rows = a->whole;
     }
-    unpatchify(velocity, rows, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    unpatchify(pictures, rows, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    return OK;
+}
+
+/* The reference's latents: a sample's frame 0 where that is among the frames, else the input's own. */
+static const real *reference_of(const struct dit_pass *pass, long *stride) {
+    const struct dit_input *in = pass->in;
+    *stride = in->first_frame ? in->reference_stride : in->latent_stride;
+    return in->first_frame ? in->reference : in->latents;
+}
+
+/* clean += r / (1 + exp(-(Wg y + bg))), y the head's norm */
+static int gate_forward(struct dit_pass *pass, const elem *w, real *clean, long stride) {
+    const struct dit_config *c = pass->config;
+    const struct dit_head_offsets *at = &pass->net->head;
+    struct dit_acts *a = pass->acts;
+    long frame = (long)c->out_channels * c->height * c->width, reference_stride;
+    const real *reference = reference_of(pass, &reference_stride);
+    linear_forward_real(a->head_out, a->head_y, w + at->gate_w, w + at->gate_b, pass->N, pass->d, 4 * c->out_channels);
+    TRY(pictures_of(pass, a->head_out, a->gate, pass->F * frame));
+    reference_gate_forward(clean, stride, a->gate, reference, reference_stride, pass->B, pass->F, frame);
     return OK;
 }
 
@@ -123,8 +145,10 @@ static int head_forward(struct dit_pass *pass, real *velocity, long stride) {
     modulation_forward(a->head_m, w + at->modulation, a->head_e, G, 2 * d);
     dit_head_norm_forward(pass);
     linear_forward_real(a->head_out, a->head_y, w + at->w, w + at->b, pass->N, d, 4 * c->out_channels);
+    int code = pictures_of(pass, a->head_out, velocity, stride);
+    if (!code && c->reference_gate) code = gate_forward(pass, w, velocity, stride);
     params_release(pass->params, c->layers + 1);
-    TRY(velocity_of(pass, a->head_out, velocity, stride));
+    TRY(code);
     if (c->clean_floor > 0)
         clean_to_velocity(velocity, stride, pass->in->latents, pass->in->latent_stride, pass->in->t,
                           (real)c->clean_floor, pass->B, pass->F, (long)c->out_channels * c->height * c->width);
@@ -173,14 +197,37 @@ const resid *dit_tap(const struct dit_acts *acts, int block) {
 
 /* ---- backward ---- */
 
-/* Takes the own tokens' rows out of the whole velocity's gradient, which every rank has. */
-static void velocity_backward(struct dit_pass *pass, real *drows, const real *dvelocity, long stride) {
+/* Takes the own tokens' rows out of the pictures' gradient, which every rank has whole. */
+static void pictures_backward(struct dit_pass *pass, real *drows, const real *dpictures, long stride) {
     const struct dit_config *c = pass->config;
     real *rows = dit_divided(pass) ? pass->acts->whole : drows;
-    unpatchify_backward(rows, dvelocity, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    unpatchify_backward(rows, dpictures, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
     if (dit_divided(pass))
         sequence_take(pass->net->sequence, drows, rows, pass->G, pass->tokens,
                       4 * (size_t)c->out_channels * sizeof(real));
+}
+
+/* Goes back from pictures' gradient through a linear output of the head: da = beta da + its part of the norm's. */
+static void output_backward(struct dit_pass *pass, const elem *w, real *g, size_t weight, size_t bias,
+                            const real *dpictures, long stride, real beta) {
+    struct dit_acts *a = pass->acts;
+    struct dit_backward_acts *b = &a->back;
+    long N = pass->N, d = pass->d, out = 4L * pass->config->out_channels;
+    pictures_backward(pass, b->dhead_out, dpictures, stride);
+    elem_from_real(b->dhead, b->dhead_out, N * out);
+    linear_grads(g, weight, bias, b->dhead, a->head_y, N, d, out);
+    linear_backward_input(b->a, b->dhead, w + weight, N, d, out, beta);
+}
+
+/* Adds the gate's part of the norm's gradient, and the reference's to dlatents where it is among the frames. */
+static void gate_backward(struct dit_pass *pass, const elem *w, real *g, const real *dclean, long frame) {
+    struct dit_acts *a = pass->acts;
+    const struct dit_gradients *gradients = pass->gradients;
+    long stride;
+    const real *reference = reference_of(pass, &stride);
+    reference_gate_backward(a->gate, pass->in->first_frame ? NULL : gradients->dlatents, gradients->dlatents_stride,
+                            dclean, reference, stride, pass->B, pass->F, frame);
+    output_backward(pass, w, g, pass->net->head.gate_w, pass->net->head.gate_b, a->gate, pass->F * frame, 1);
 }
 
 /* Sets back.dx to the head's part of the stream's gradient, and back.de to its part of the time embedding's. */
@@ -193,7 +240,7 @@ static void head_backward(struct dit_pass *pass) {
     const elem *w = params_acquire(pass->params, slice);
     real *g = grads_acquire(pass->params, slice);
     real *dm = g ? b->dm : NULL;
-    long N = pass->N, G = pass->G, d = pass->d, out = 4L * c->out_channels;
+    long N = pass->N, G = pass->G, d = pass->d;
     const real *dlatents = pass->gradients->dvelocity;
     long stride = pass->gradients->dvelocity_stride, frame = (long)c->out_channels * c->height * c->width;
     if (c->clean_floor > 0) {
@@ -202,10 +249,8 @@ static void head_backward(struct dit_pass *pass) {
         dlatents = b->dclean;
         stride = pass->F * frame;
     }
-    velocity_backward(pass, b->dhead_out, dlatents, stride);
-    elem_from_real(b->dhead, b->dhead_out, N * out);
-    linear_grads(g, at->w, at->b, b->dhead, a->head_y, N, d, out);
-    linear_backward_input(b->a, b->dhead, w + at->w, N, d, out, 0);
+    output_backward(pass, w, g, at->w, at->b, dlatents, stride, 0);
+    if (c->reference_gate) gate_backward(pass, w, g, dlatents, frame);
     if (g) mem_zero(dm, (size_t)(G * 2 * d) * sizeof(real));
     layernorm_modulate_backward(b->dx, dm, grad_at(dm, (size_t)d), b->a, a->x[c->layers], a->head_mean, a->head_rstd,
                                 a->head_m + d, N, d, pass->P, 2 * d);
@@ -370,8 +415,9 @@ double dit_flops(const struct dit_config *c, int B, int F, int history) {
     double block = 8 * N * d * d + 4 * N * (F + history) * P * d                /* self-attention */
                    + 4 * N * d * d + 4 * text * d * d + 4 * N * c->text_len * d /* text */
                    + 4 * N * d * c->ffn_dim;
-    double total = c->layers * block + 2 * N * 4 * c->in_channels * d + 2 * N * d * 4 * c->out_channels +
-                   2 * text * d * (c->text_dim + d) + 2 * G * d * (c->freq_dim + d + 6 * d);
+    double total = c->layers * block + 2 * N * 4 * c->in_channels * d +
+                   2 * N * d * 4 * c->out_channels * (1 + c->reference_gate) + 2 * text * d * (c->text_dim + d) +
+                   2 * G * d * (c->freq_dim + d + 6 * d);
     if (!c->audio_dim) return total;
     double audio_blocks = (c->layers + c->audio_every - 1) / c->audio_every;
     double stream = 4 * N * d * d + 4 * tokens * c->audio_width * d + 4 * N * c->audio_tokens * d;

@@ -31,6 +31,10 @@ struct dit_config {
        clean_floor). For latents whose tokens are about as wide as the model, which then has no room to carry their
        noise to its output. */
     double clean_floor;
+    /* 1: a second output of the head opens a gate, number by number, through which the reference's own latents are
+       added to the clean ones (clean_floor above 0). What stands still is copied so, however a reference was framed or
+       tinted, and the network's width is left to what moves. */
+    int reference_gate;
     /* Type of the linear layers' weights in the blocks: enum quantised_type. Such a network runs forward only, and
        makes the operands of those layers quantised too, token by token; all else is as in one of elem. */
     enum quantised_type weights;
@@ -57,7 +61,7 @@ struct dit_embed_offsets {
         audio_norm_b;
 };
 struct dit_head_offsets {
-    size_t modulation, w, b;
+    size_t modulation, w, b, gate_w, gate_b;
 };
 
 struct dit {
@@ -135,6 +139,10 @@ struct dit_input {
     const int *positions; /* host [frames], temporal RoPE positions */
     const real *latents;  /* device [B][frames, C, H, W], sample b at b latent_stride */
     long latent_stride;
+    /* Device [B][C, H, W], the reference's clean latents, for a network with reference_gate where it is not among the
+       frames (first_frame above 0). */
+    const real *reference;
+    long reference_stride;
     const real *t;    /* device [B, frames], timesteps: 1000 sigma */
     const elem *text; /* device [B, text_len, text_dim] */
     /* Device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at b audio_stride. Zeros for

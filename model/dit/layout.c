@@ -178,6 +178,8 @@ static int check_config(const struct dit_config *c) {
     }
     if (!(c->eps > 0)) return error_set(ERR_USAGE, "model: eps must be above 0");
     if (!(c->clean_floor >= 0)) return error_set(ERR_USAGE, "model: clean_floor %g is below 0", c->clean_floor);
+    if (c->reference_gate && !(c->clean_floor > 0))
+        return error_set(ERR_USAGE, "model: reference_gate needs a clean_floor above 0");
     if (c->clean_floor > 0 && c->in_channels != c->out_channels)
         return error_set(ERR_USAGE, "model: clean latents need as many channels out (%d) as in (%d)", c->out_channels,
                          c->in_channels);
@@ -218,6 +220,8 @@ int dit_create(struct dit *net, const struct dit_config *config, int open) {
     long d = config->dim;
     net->head.modulation = add(&b, "modulation", INIT_NORMAL, 1 / sqrt((double)d), 0, (long[]){1, 2, d, 0});
     add_linear(&b, "head", d, 4L * config->out_channels, 0, &net->head.w, &net->head.b);
+    if (config->reference_gate)
+        add_linear(&b, "reference_gate", d, 4L * config->out_channels, 0, &net->head.gate_w, &net->head.gate_b);
     int code = open ? OK : param_table_close(&net->table);
     if (code) dit_destroy(net);
     return code;
@@ -502,6 +506,7 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
     a->head_rstd = TAKE(&p, "norm rstd", real, s.N);
     a->head_y = TAKE(&p, "norm", elem, s.N * s.d);
     a->head_out = TAKE(&p, "out", real, s.N * 4 * c->out_channels);
+    a->gate = TAKE(&p, "gate", real, c->reference_gate ? s.whole * 4 * c->out_channels : 0);
     plan_condition(&p, &a->condition, net, &s, !forward_only);
     if (c->weights) plan_operand(&p, &a->operand, c, &s);
     if (!forward_only) plan_backward(&p, &a->back, c, &s);

@@ -110,6 +110,7 @@ struct dit_acts {
     real *head_mean, *head_rstd;
     elem *head_y;
     real *head_out; /* [N, 4 out_channels] */
+    real *gate;     /* [B, F, C, H, W] the reference's gates, then their gradients; only with reference_gate */
     struct dit_condition condition;
     struct dit_operand operand; /* only in a quantised network */
     struct dit_backward_acts back;

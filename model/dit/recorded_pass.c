@@ -18,9 +18,9 @@ struct pass_key {
     const struct params *params;
     const elem *weights;
     struct dit_acts *acts;
-    const real *latents, *t;
+    const real *latents, *t, *reference;
     real *result;
-    long latent_stride, kv_stride, batch, frames, ranges, step;
+    long latent_stride, reference_stride, kv_stride, batch, frames, ranges, step;
     long before, places,
         writes; /* ranges before the own keys; whether those have places of the history's; go to the cache */
 };
@@ -72,8 +72,10 @@ static size_t make_key(struct recorded_passes *p, const struct network_pass *pas
                             .acts = pass->acts,
                             .latents = in->latents,
                             .t = in->t,
+                            .reference = in->reference,
                             .result = pass->result,
                             .latent_stride = in->latent_stride,
+                            .reference_stride = in->reference_stride,
                             .kv_stride = kv ? kv->stride : 0,
                             .batch = in->batch,
                             .frames = in->frames,

@@ -55,10 +55,16 @@ static int lay_out_work(struct rollout *r, struct arena *arena) {
     return OK;
 }
 
+static void take_reference(struct rollout *r, struct arena *arena) {
+    size_t numbers = r->net->config.reference_gate ? (size_t)r->batch * (size_t)frame_size(&r->net->config) : 0;
+    r->reference = ARENA_TAKE(arena, "rollout reference", real, numbers);
+}
+
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
                    int capacity, struct arena *arena) {
     TRY(start(r, net, config, batch));
     TRY(kv_cache_layout(&r->cache, net, &config->causal, batch, capacity, arena));
+    take_reference(r, arena);
     int code = lay_out_work(r, arena);
     if (code) rollout_free(r);
     return code;
@@ -79,6 +85,7 @@ int rollout_layout_stream(struct rollout *r, const struct rollout *work, struct 
     const struct causal_config *causal = &work->config.causal;
     *r = *work;
     r->borrows = 1;
+    take_reference(r, arena);
     if (work->type == KV_FP8) return kv_cache_layout_fp8(&r->cache, r->net, causal, r->batch, &work->layer, arena);
     return kv_cache_layout(&r->cache, r->net, causal, r->batch, KV_STREAM, arena);
 }
@@ -107,6 +114,8 @@ static struct dit_input input_of(const struct rollout *r, const struct rollout_c
                            .first_frame = first,
                            .positions = positions,
                            .t = r->t + (long)level * r->batch * r->config.causal.chunk,
+                           .reference = r->reference,
+                           .reference_stride = frame_size(&r->net->config),
                            .text = condition->text,
                            .audio_stride = condition->audio_stride,
                            .history = history};
@@ -144,6 +153,13 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
     return OK;
 }
 
+/* The caller's memory may serve other latents before the next chunk is made. */
+static void keep_reference(struct rollout *r, const real *reference, long stride) {
+    size_t row = (size_t)frame_size(&r->net->config) * sizeof *reference;
+    if (!r->net->config.reference_gate) return;
+    mem_copy_rows(r->reference, row, reference, (size_t)stride * sizeof *reference, row, (size_t)r->batch);
+}
+
 int rollout_change_reference(struct rollout *r, const struct params *params, const real *reference, long stride,
                              const struct rollout_condition *condition) {
     static const int position[1] = {0};
@@ -153,6 +169,7 @@ int rollout_change_reference(struct rollout *r, const struct params *params, con
     in.latents = reference;
     in.latent_stride = stride;
     in.kv_output = kv_cache_output(r->cache, 0, 1);
+    keep_reference(r, reference, stride);
     return dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config));
 }
 

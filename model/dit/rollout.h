@@ -53,6 +53,7 @@ struct rollout {
     /* Device. x [B, C frames]: the pass's input. x0: its velocity, then its x0 prediction. t [N + 1][B C]: 1000 sigma
        of every level, then 0. */
     real *x, *x0, *t;
+    real *reference;                /* device [B][C, H, W] of the clips at hand, for a network with reference_gate */
     double guidance[AUDIO_STREAMS]; /* see rollout_guide; 1 after the layout */
     real *sum;                      /* as x0: the guided prediction while its passes run; NULL: laid out without */
     elem *silence;                  /* windows of a chunk in which nobody is heard */

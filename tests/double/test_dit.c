@@ -35,9 +35,9 @@ static void twin_close(struct twin *t) {
     arena_free(&t->arena);
 }
 
-static void equal_bits(int frames, int first_frame, int history) {
+static void equal_bits(const struct dit_config *config, int frames, int first_frame, int history) {
     struct world w;
-    world_open(&w, &small, DIT_SAVE_ALL, frames, first_frame);
+    world_open(&w, config, DIT_SAVE_ALL, frames, first_frame);
     if (history) world_add_history(&w);
     forward(&w);
     backward(&w);
@@ -75,12 +75,21 @@ static void equal_bits(int frames, int first_frame, int history) {
 
 static void equal_bits_bidirectional(void **state) {
     (void)state;
-    equal_bits(FRAMES, 0, 0);
+    equal_bits(&small, FRAMES, 0, 0);
 }
 
 static void equal_bits_chunk(void **state) {
     (void)state;
-    equal_bits(2, 4, 1);
+    equal_bits(&small, 2, 4, 1);
+}
+
+static void equal_bits_gated(void **state) {
+    (void)state;
+    struct dit_config gated = small;
+    gated.out_channels = small.in_channels;
+    gated.clean_floor = 0.1;
+    gated.reference_gate = 1;
+    equal_bits(&gated, FRAMES, 0, 0);
 }
 
 /* The condition is what it was until the reset, then new. */
@@ -206,6 +215,7 @@ static void refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_bits_bidirectional),
+        cmocka_unit_test(equal_bits_gated),
         cmocka_unit_test(equal_bits_chunk),
         cmocka_unit_test(condition_reset),
         cmocka_unit_test(memory_lent),

@@ -86,6 +86,92 @@ static void clean_latents(void **state) {
     world_close(&plain);
 }
 
+/* ---- the reference's gate ---- */
+
+static struct dit_config gated_config(void) {
+    struct dit_config c = small;
+    c.out_channels = small.in_channels;
+    c.clean_floor = 0.0008;
+    c.reference_gate = 1;
+    return c;
+}
+
+static real *weights_named(struct world *w, const char *name, long *n) {
+    const struct param *p = param_find(&w->net.table, name);
+    assert_non_null(p);
+    *n = (long)p->count;
+    return w->params.weights + param_position(&w->net.table, p);
+}
+
+/* Gates of one opening everywhere: 1 / (1 + exp(-level)). The velocity that comes of it. */
+static double *with_gates(struct world *w, double level) {
+    long n;
+    real *weight = weights_named(w, "head.reference_gate.weight", &n);
+    mem_zero(weight, sizeof(real) * (size_t)n);
+    real *bias = weights_named(w, "head.reference_gate.bias", &n);
+    real_fill(bias, level, n);
+    forward(w);
+    return downloaded(w->velocity, w->outputs);
+}
+
+/* An open gate adds frame 0's latents to the clean ones of every frame, a half open one half of them. */
+static void a_gate_adds_the_reference(void **state) {
+    (void)state;
+    struct dit_config c = gated_config();
+    struct world w;
+    world_open(&w, &c, DIT_SAVE_ALL, FRAMES, 0);
+    double *shut = with_gates(&w, -1000), *half = with_gates(&w, 0), *open = with_gates(&w, 1000);
+    double *x = downloaded(w.x, w.latents), *t = downloaded(w.t, BATCH * FRAMES);
+    long frame = (long)c.in_channels * c.height * c.width, stride = w.outputs / BATCH;
+    for (long i = 0; i < BATCH * FRAMES * frame; i++) {
+        long b = i / (FRAMES * frame), at = b * stride + i % (FRAMES * frame);
+        double level = fmax(t[i / frame] / 1000, c.clean_floor), r = x[w.latents / BATCH * b + i % frame];
+        assert_true(fabs((shut[at] - open[at]) * level - r) < 1e-12 * (1 + fabs(shut[at])));
+        assert_true(fabs((shut[at] - half[at]) * level - r / 2) < 1e-12 * (1 + fabs(shut[at])));
+    }
+    free(shut), free(half), free(open), free(x), free(t);
+    world_close(&w);
+}
+
+static void gradients_of_a_gate(void **state) {
+    (void)state;
+    struct dit_config c = gated_config();
+    struct world w;
+    world_open(&w, &c, DIT_SAVE_ALL, FRAMES, 0);
+    forward(&w);
+    backward(&w);
+    check_parameters(velocity_loss, &w, &w);
+    check_direction(velocity_loss, &w, w.x, w.dlatents, w.latents, 900, "latents");
+    world_close(&w);
+}
+
+/* A chunk behind the reference, which is given apart and is a constant. */
+static void gradients_of_a_gated_chunk(void **state) {
+    (void)state;
+    struct dit_config c = gated_config();
+    struct world w;
+    world_open(&w, &c, DIT_SAVE_BLOCKS, 2, 4);
+    world_add_history(&w);
+    assert_int_equal(dit_forward(&w.net, &w.params, w.acts, &w.in, w.velocity, w.outputs / BATCH), ERR_USAGE);
+    long frame = (long)c.in_channels * c.height * c.width, n;
+    real *reference = normals(77, BATCH * frame, 1);
+    w.in.reference = reference;
+    w.in.reference_stride = frame;
+    forward(&w);
+    backward(&w);
+    static const char *const names[] = {"head.reference_gate.weight", "head.reference_gate.bias", "head.head.weight",
+                                        "blocks.0.ffn.0.weight"};
+    for (int i = 0; i < 4; i++) {
+        real *weights = weights_named(&w, names[i], &n);
+        check_direction(velocity_loss, &w, weights, w.params.grads + (weights - w.params.weights), n, i, names[i]);
+    }
+    check_direction(velocity_loss, &w, w.x, w.dlatents, w.latents, 900, "latents");
+    device_free(reference);
+    world_close(&w);
+}
+
+/* ---- chunks ---- */
+
 static void chunk_with_history(void **state) {
     (void)state;
     struct world w;
@@ -244,8 +330,14 @@ static void own_keys_and_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bidirectional), cmocka_unit_test(clean_latents),       cmocka_unit_test(chunk_with_history),
-        cmocka_unit_test(taps),          cmocka_unit_test(own_keys_and_values),
+        cmocka_unit_test(bidirectional),
+        cmocka_unit_test(clean_latents),
+        cmocka_unit_test(a_gate_adds_the_reference),
+        cmocka_unit_test(gradients_of_a_gate),
+        cmocka_unit_test(gradients_of_a_gated_chunk),
+        cmocka_unit_test(chunk_with_history),
+        cmocka_unit_test(taps),
+        cmocka_unit_test(own_keys_and_values),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

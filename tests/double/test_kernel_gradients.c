@@ -266,6 +266,17 @@ static void clean_velocity_back(struct problem *p) {
     clean_to_velocity_backward(p->grad[0], p->grad[1], 30, p->dout[0], 30, p->saved[0], 0.3, 1, 2, 15);
 }
 
+/* in: clean latents, gates of two frames of 15, the reference. The backward works in the place of the gates. */
+static void open_gate(struct problem *p) {
+    mem_copy(p->out[0], p->in[0], sizeof(double) * 30);
+    reference_gate_forward(p->out[0], 30, p->in[1], p->in[2], 15, 1, 2, 15);
+}
+static void open_gate_back(struct problem *p) {
+    mem_copy(p->grad[0], p->dout[0], sizeof(double) * 30);
+    mem_copy(p->grad[1], p->in[1], sizeof(double) * 30);
+    reference_gate_backward(p->grad[1], p->grad[2], 15, p->dout[0], p->in[2], 15, 1, 2, 15);
+}
+
 /* in: x, w, b; strided, grouped, padded unevenly; the second output takes the beta 1 form of the input's gradient. */
 static const struct conv_shape uneven = {2, 4, 6, 2, {3, 4, 5}, {2, 3, 2}, {1, 2, 1}, {1, 1, 0}, {0, 0, 1}};
 enum { CONV_X = 2 * 3 * 4 * 5 * 4, CONV_W = 6 * 2 * 3 * 2 * 2, CONV_Y = 2 * 3 * 2 * 5 * 6 };
@@ -407,6 +418,7 @@ static const struct gradient_case cases[] = {
     {"planes_from_depth", planes, planes_back, {BLOCK, BLOCK}, {BLOCK, BLOCK}, {0}},
     {"upsample_nearest", upsample, upsample_back, {60}, {240}, {0}},
     {"clean_to_velocity", clean_velocity, clean_velocity_back, {30, 30}, {30}, {2}},
+    {"reference_gate", open_gate, open_gate_back, {30, 30, 15}, {30}, {0}},
     {"mse_loss", mse, mse_back, {30}, {1}, {30, 3, 1}},
     {"abs_loss", absolute, absolute_back, {30}, {1}, {30, 1, 10}},
     {"gradient_difference_loss", gradient_difference, gradient_difference_back, {24}, {1}, {24, 1, 24}},

@@ -25,6 +25,7 @@ struct way {
     int frames;         /* 0: four chunks */
     int first_chunk;    /* 1: a first chunk of one frame, in a sink of two */
     double clean_floor; /* above 0: the head gives clean latents */
+    int reference_gate; /* 1: the reference's latents are let through */
 };
 
 static void layout(struct world *w) {
@@ -40,6 +41,7 @@ static void open_world(struct world *w, const struct way *way) {
     CHECK(device_init(1));
     struct dit_config net = small_config(2);
     net.clean_floor = way->clean_floor;
+    net.reference_gate = way->reference_gate;
     CHECK(dit_create(&w->net, &net, 0));
     w->config.model = net;
     w->config.frames = way->frames ? way->frames : 9;
@@ -127,6 +129,13 @@ static void gradient_with_a_short_first_chunk(void **state) {
     (void)state;
     check(&(struct way){ODE_LOSS_TRAJECTORIES, ODE_HISTORY_LAST, .steps = 3, .frames = 8, .first_chunk = 1});
     check(&(struct way){ODE_LOSS_CONSISTENCY, ODE_HISTORY_LAST, .steps = 2, .frames = 8, .first_chunk = 1});
+}
+
+static void gradient_with_a_gated_reference(void **state) {
+    (void)state;
+    const struct way way = {ODE_LOSS_TRAJECTORIES, ODE_HISTORY_LAST, .steps = 3, .clean_floor = 0.1,
+                            .reference_gate = 1};
+    check(&way);
 }
 
 static void gradient_of_one_pass(void **state) {
@@ -225,7 +234,8 @@ static double loss_by_rollouts(struct world *w, const struct params *average, in
 static void consistency_compares_neighbouring_levels(void **state) {
     (void)state;
     struct world w;
-    open_world(&w, &(struct way){ODE_LOSS_CONSISTENCY, ODE_HISTORY_LAST, .steps = 3, .frames = 3});
+    open_world(&w, &(struct way){ODE_LOSS_CONSISTENCY, ODE_HISTORY_LAST, .steps = 3, .frames = 3, .clean_floor = 0.1,
+                                 .reference_gate = 1});
     /* The reference is the same in all states. */
     long all = w.step.split.count * w.step.clip;
     for (int i = 1; i < CONSISTENCY_STATES; i++)
@@ -319,6 +329,7 @@ static void history_of_noise_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradient_on_trajectories),
                                        cmocka_unit_test(gradient_with_a_short_first_chunk),
+                                       cmocka_unit_test(gradient_with_a_gated_reference),
                                        cmocka_unit_test(gradient_of_one_pass),
                                        cmocka_unit_test(gradient_of_consistency),
                                        cmocka_unit_test(loss_is_the_mean_square_of_x0),

@@ -6,7 +6,7 @@
 # tests/e2e/sequence.sh
 . tests/e2e/checks
 # Five heads and four tokens a frame: three ranks divide neither, two not the heads.
-settings="data=$work/data.h5 threads=1 model.dim=30 model.heads=5"
+settings="data=$work/data.h5 threads=1 model.dim=30 model.heads=5 model.clean_floor=0.25 model.reference_gate=yes"
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 # job N NAME STAGE [key=value ...]

@@ -23,7 +23,8 @@ run: $work/run
 data: $work/data.h5
 frames: 13
 model: {dim: 32, ffn_dim: 64, heads: 2, layers: 1, in_channels: 16, out_channels: 16, height: 8, width: 8, freq_dim: 32,
-  text_len: 8, text_dim: 32, audio_dim: 8, audio_tokens: 4, audio_width: 16, audio_hidden: 16, audio_every: 1}
+  text_len: 8, text_dim: 32, audio_dim: 8, audio_tokens: 4, audio_width: 16, audio_hidden: 16, audio_every: 1,
+  clean_floor: 0.25, reference_gate: yes}
 causal: {chunk: 3, sink: 4, ring: 6}
 teacher: {steps: 2, batch: 2, sampler: {steps: 2}}
 evaluate: {dialogues: 1, teacher_dialogues: 1, ablations: 1, seconds: 20, sampler: {steps: 2}}

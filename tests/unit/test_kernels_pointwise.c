@@ -216,6 +216,31 @@ static void clean_velocity_slope(struct trial *t, const long *s) {
     for (long i = 0; dx && i < n; i++) dx->noise[i] = slack(2) * (dx->magnitude[i] + dv->magnitude[i] / 0.25);
 }
 
+/* A gate's gradient is at most a quarter of the reference, and 1 - s loses digits only where it is small itself. */
+static void gate(struct trial *t, const long *s) {
+    long stride = s[1] * s[2] + s[3], n = s[0] * stride, apart = s[2] + s[3];
+    struct buffer *g = make(t, REAL, INPUT, s[0] * s[1] * s[2]), *r = make(t, REAL, INPUT, s[0] * apart),
+                  *clean = make(t, REAL, UPDATED, n);
+    spread(g, -9, 9);
+    load(t);
+    reference_gate_forward(dev(clean), stride, dev(g), dev(r), apart, s[0], s[1], s[2]);
+    ref_reference_gate_forward(val(clean), stride, val(g), val(r), apart, s[0], s[1], s[2]);
+    for (long i = 0; i < n; i++) clean->noise[i] = slack(2) * (clean->magnitude[i] + 1);
+}
+
+/* Variant 1: the reference's gradient is not wanted. */
+static void gate_slope(struct trial *t, const long *s) {
+    long apart = s[2] + s[3], n = s[0] * s[1] * s[2];
+    struct buffer *g = make(t, REAL, UPDATED, n), *dclean = make(t, REAL, INPUT, n),
+                  *r = make(t, REAL, INPUT, s[0] * apart), *dr = make_unless(t, 0, REAL, UPDATED, s[0] * apart);
+    spread(g, -9, 9);
+    load(t);
+    reference_gate_backward(dev(g), dev(dr), apart, dev(dclean), dev(r), apart, s[0], s[1], s[2]);
+    ref_reference_gate_backward(val(g), val(dr), apart, val(dclean), val(r), apart, s[0], s[1], s[2]);
+    for (long i = 0; i < n; i++) g->noise[i] = slack(2);
+    for (long i = 0; dr && i < s[0] * apart; i++) dr->noise[i] = slack((int)s[1] + 1) * (1 + dr->magnitude[i]);
+}
+
 /* Sizes: rows, items, elements of an item, pieces. There and back, element by element as the definition has them. */
 static void cut_in_pieces(struct trial *t, const long *s) {
     long n = s[0] * s[1] * s[2], width = s[2] * (long)sizeof(elem);
@@ -257,6 +282,8 @@ static const struct kernel_case pointwise[] = {
     {"residual_backward", residual_slope, 8, rows},
     {"clean_to_velocity", clean_velocity, 1, clips},
     {"clean_to_velocity_backward", clean_velocity_slope, 2, clips},
+    {"reference_gate_forward", gate, 1, clips},
+    {"reference_gate_backward", gate_slope, 2, clips},
     {"pieces_pack, pieces_unpack", cut_in_pieces, 1,
      (const long[][CASE_SIZES]){{3, 24, 128, 4}, {5, 7, 3, 2}, {1, 3, 8, 5}, {638, 5, 1, 3}, {2, 9, 16, 1}, {0}}},
     {"time_sinusoid", sinusoid, 1, (const long[][CASE_SIZES]){{1, 2}, {3, 6}, {5, 256}, {0}}},

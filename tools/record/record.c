@@ -354,6 +354,16 @@ COUNTED(clean_to_velocity_backward,
          long F, long size),
         (dclean, dx, dx_stride, dv, dv_stride, t, floor, B, F, size), N(0, B *F *size + IF(dx, B *F *size)),
         N(0, B *F *size + IF(dx, B *F *size)), 0)
+COUNTED(reference_gate_forward,
+        (real * clean, long clean_stride, const real *gate, const real *reference, long reference_stride, long B,
+         long F, long size),
+        (clean, clean_stride, gate, reference, reference_stride, B, F, size), N(0, 2 * B * F * size + B * size),
+        N(0, B *F *size), 0)
+COUNTED(reference_gate_backward,
+        (real * gate, real *dreference, long dreference_stride, const real *dclean, const real *reference,
+         long reference_stride, long B, long F, long size),
+        (gate, dreference, dreference_stride, dclean, reference, reference_stride, B, F, size),
+        N(0, 2 * B * F * size + B * size + IF(dreference, B *size)), N(0, B *F *size + IF(dreference, B *size)), 0)
 COUNTED(real_group_combine,
         (real * y, const real *a, const real *x, const real *b, const real *z, long groups, long size),
         (y, a, x, b, z, groups, size), N(0, 2 * groups * size), N(0, groups *size), 0)

@@ -133,6 +133,10 @@ static const struct config_field common[] = {
     REAL("model.clean_floor", model.clean_floor, 0, 1, "0",
          "What the network predicts. 0: the velocity; above 0: the clean latents x0, from which v = (x - x0) / "
          "max(sigma, this)."),
+    FLAG("model.reference_gate", model.reference_gate, "no",
+         "Lets the network add the reference's own latents to the clean ones, through gates that it opens number by "
+         "number; needs clean_floor above 0. What stands still is copied so, also from a reference that is framed or "
+         "tinted in ways that the training clips were not."),
 
     INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "Latent frames of a chunk, which the student makes at once."),
     INT("causal.first_chunk", rollout.causal.first_chunk, 0, 64, "0",

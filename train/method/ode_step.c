@@ -231,6 +231,8 @@ static struct dit_input chunk_input(const struct ode_step *s, const struct condi
                            .positions = positions,
                            .latents = s->input,
                            .latent_stride = frames * s->size,
+                           .reference = s->states + s->part.first * s->clip,
+                           .reference_stride = s->clip,
                            .t = s->t,
                            .text = c.text,
                            .audio_stride = c.audio_stride,

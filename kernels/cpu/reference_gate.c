@@ -1,0 +1,43 @@
+/* reference_gate.c: the reference's share of clean latents (kernels.h), a vector at a time; samples are divided among
+   the threads, so that each sum over frames is one thread's. */
+#include "kernels/device.h"
+#include "kernels/kernels.h"
+#include "kernels/cpu/simd.h"
+
+/* Elements below which one thread is faster than waking the others. */
+enum { PARALLEL_MIN = 16384 };
+
+static void add_opened(real *clean, const real *gate, const real *reference, long size) {
+    for (long i = 0; i < size; i += LANES) {
+        vec s = vec_sigmoid(vec_load_some(gate + i, size - i));
+        vec_store_some(clean + i, vec_load_some(clean + i, size - i) + vec_load_some(reference + i, size - i) * s,
+                       size - i);
+    }
+}
+
+void reference_gate_forward(real *clean, long clean_stride, const real *gate, const real *reference,
+                            long reference_stride, long B, long F, long size) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static) if (B * F * size > PARALLEL_MIN)
+    for (long f = 0; f < B * F; f++)
+        add_opened(clean + f / F * clean_stride + f % F * size, gate + f * size, reference + f / F * reference_stride,
+                   size);
+}
+
+static void slopes(real *gate, real *sum, const real *dclean, const real *reference, long size) {
+    for (long i = 0; i < size; i += LANES) {
+        vec s = vec_sigmoid(vec_load_some(gate + i, size - i)), d = vec_load_some(dclean + i, size - i);
+        if (sum) vec_store_some(sum + i, vec_load_some(sum + i, size - i) + d * s, size - i);
+        vec_store_some(gate + i, d * vec_load_some(reference + i, size - i) * s * (1.0f - s), size - i);
+    }
+}
+
+void reference_gate_backward(real *gate, real *dreference, long dreference_stride, const real *dclean,
+                             const real *reference, long reference_stride, long B, long F, long size) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static) if (B * F * size > PARALLEL_MIN)
+    for (long b = 0; b < B; b++)
+        for (long f = b * F; f < (b + 1) * F; f++)
+            slopes(gate + f * size, dreference ? dreference + b * dreference_stride : NULL, dclean + f * size,
+                   reference + b * reference_stride, size);
+}
