@@ -344,16 +344,6 @@ void clean_to_velocity(real *v, long v_stride, const real *x, long x_stride, con
 void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const real *dv, long dv_stride, const real *t,
                                 real floor, long B, long F, long size);
 
-/* Lets the reference shine through a prediction of clean latents, in place: clean += r / (1 + exp(-gate)), with the
-   reference's latents r, [B][size] and reference_stride apart, the same for all frames of a sample; gate [B, F, size] is
-   packed, clean's samples begin clean_stride apart. */
-void reference_gate_forward(real *clean, long clean_stride, const real *gate, const real *reference,
-                            long reference_stride, long B, long F, long size);
-/* dgate = dclean r s (1 - s), s = 1 / (1 + exp(-gate)), in place of gate; dreference += the sum over frames of dclean s
-   (NULL: not computed). gate and dclean [B, F, size] are packed. */
-void reference_gate_backward(real *gate, real *dreference, long dreference_stride, const real *dclean,
-                             const real *reference, long reference_stride, long B, long F, long size);
-
 /* Lets the reference shine through a prediction of clean latents, in place: clean += r / (1 + exp(-gate)). r: the
    reference's latents, [size] a sample, the same for all its frames; gate [B, F, size] is packed; samples of clean and
    of r begin clean_stride and reference_stride apart. */

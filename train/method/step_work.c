@@ -29,7 +29,8 @@ void step_work_exchanges(struct step_work *w, const struct dit_config *c, int co
     if (S <= 1) return;
     int times = 1 + (kind != WORK_FORWARD && recompute);
     w->exchanged += n * times * c->layers * 4 * (S - 1) / S * own * c->dim * (double)sizeof(elem);
-    if (kind == WORK_FORWARD) w->exchanged += n * (S - 1) * own * 4 * c->out_channels * (1 + c->reference_gate) * (double)sizeof(real);
+    double out = 4.0 * c->out_channels * (1 + c->reference_gate);
+    if (kind == WORK_FORWARD) w->exchanged += n * (S - 1) * own * out * (double)sizeof(real);
 }
 
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,

@@ -28,7 +28,7 @@ void reference_gate_forward(real *clean, long clean_stride, const real *gate, co
                        clean_stride % 4 == 0 && reference_stride % 4 == 0);
 }
 
-struct gate_slope { /* for one place of [B, size], the reference's */
+struct gate_slope { /* one place of the reference, of [B, size] */
     real *gate, *dreference;
     const real *dclean, *reference;
     long dreference_stride, reference_stride, F, size;
