@@ -91,7 +91,7 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
     if (*e->last && source == SOURCE_SHUFFLED) return c->ablations; /* a control that no row's figures need whole */
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
     if (source == SOURCE_RESEEDED) return c->reseeded;
-    if (source == SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
+    if (source >= SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
     return source >= SOURCE_SILENCED ? c->ablations : c->dialogues;
 }
 
@@ -207,6 +207,7 @@ static int make(struct evaluation *e, enum source source) {
     case SOURCE_DRAWN:
         return make_drawn(e);
     case SOURCE_CODEC:
+    case SOURCE_VARIED_COPY:
         return make_codec(e);
     case SOURCE_TEACHER:
         return generate_teacher(&e->teacher, e->trial.puppet, noise_of(e, source), take, e);
@@ -321,7 +322,7 @@ static int open_sources(struct evaluation *e) {
     TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
     TRY(codec_share(&e->encoder, &e->teacher.model.codec));
     if (*e->features) TRY(feature_reader_open(&e->reader, e->features, e->height, e->width));
-    for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
+    for (int s = SOURCE_CAUSAL; s <= SOURCE_VARIED; s++) {
         if (!dialogues_of(e, (enum source)s)) continue;
         struct session_options options = {.sink = -1, .rapr = -1, .cache_type = (enum kv_type)c->cache_type};
         if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
@@ -333,7 +334,7 @@ static int open_sources(struct evaluation *e) {
     return OK;
 }
 
-/* Streams dialogue `index`, varied by a view of its own, through the refined student. */
+/* Streams dialogue `index`, varied by a view of its own, through the refined student, and copies it by the codec. */
 static int run_varied(struct evaluation *e, int index) {
     struct picture_view view;
     picture_view_draw(&view, &e->config.evaluate.vary, (uint64_t)e->config.seed, (uint64_t)index, 0);
@@ -342,6 +343,7 @@ static int run_varied(struct evaluation *e, int index) {
     e->trial.encoder = NULL;
     e->trial.features.reader = NULL;
     TRY(run_source(e, SOURCE_VARIED));
+    TRY(run_source(e, SOURCE_VARIED_COPY));
     e->trial.encoder = &e->encoder;
     e->trial.features.reader = e->reader;
     return trial_vary(&e->trial, &(struct picture_view){0});
@@ -365,7 +367,7 @@ static int run_dialogue(struct evaluation *e, int index) {
         e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
         if (!e->picture || !e->pair) return error_set(ERR_DEVICE, "out of memory for a frame");
     }
-    for (int i = 0; i < SOURCES; i++) {
+    for (int i = 0; i <= SOURCE_VARIED; i++) {
         enum source source = in_order(i);
         if (index >= dialogues_of(e, source)) continue;
         TRY(source == SOURCE_VARIED ? run_varied(e, index) : run_source(e, source));

@@ -62,5 +62,10 @@ check "are in the table" grep -q '^varied pictures:  .*plain' "$work/out"
 plain=$(number "$report" refined identity_psnr_first)
 check "with the plain figure" [ "$(number "$report" varied identity_psnr_first_plain)" = "$plain" ]
 check "beside the varied one" [ "$(number "$report" varied identity_psnr_first)" != "$plain" ]
+copy=$(number "$report" codec identity_psnr_first)
+check "the copy of the plain ones" [ "$(number "$report" varied codec_identity_psnr_first_plain)" = "$copy" ]
+varied=$(number "$report" varied codec_identity_psnr_first)
+check "and of the varied ones, which is a copy too" awk -v v="$varied" -v p="$copy" \
+    'BEGIN {exit !(v + 0 == v && v != p && v > 20 && v < p + 10)}'
 check "and the amounts" [ "$(number "$report" varied colour)" = 0.1 ]
 finish

@@ -61,6 +61,8 @@ static cJSON *report_varied(const struct evaluation_sums *e, const struct pictur
     add(o, "identity_psnr_last_plain", source_psnr_last(&e->refined_ablated));
     add(o, "lip_sync", lip_sync(t));
     add(o, "lip_sync_plain", lip_sync(&e->refined_ablated));
+    add(o, "codec_identity_psnr_first", source_psnr_first(&e->totals[SOURCE_VARIED_COPY]));
+    add(o, "codec_identity_psnr_first_plain", source_psnr_first(&e->copy_ablated));
     return o;
 }
 
@@ -173,9 +175,12 @@ static void print_table(const cJSON *root) {
            value(root, "refined", "identity_psnr_last_same_dialogues"), value(root, "no_sink", "identity_psnr_last"),
            value(root, "no_rapr", "identity_psnr_last"), value(root, "no_sink_no_rapr", "identity_psnr_last"));
     if (cJSON_GetObjectItem(root, "varied"))
-        printf("varied pictures:        identity, first 10 s: %.1f dB, plain %.1f; lip sync %.3f, plain %.3f\n",
+        printf("varied pictures:        identity, first 10 s: %.1f dB, plain %.1f; lip sync %.3f, plain %.3f; "
+               "the codec's copy %.1f dB, plain %.1f\n",
                value(root, "varied", "identity_psnr_first"), value(root, "varied", "identity_psnr_first_plain"),
-               value(root, "varied", "lip_sync"), value(root, "varied", "lip_sync_plain"));
+               value(root, "varied", "lip_sync"), value(root, "varied", "lip_sync_plain"),
+               value(root, "varied", "codec_identity_psnr_first"),
+               value(root, "varied", "codec_identity_psnr_first_plain"));
     if (value(root, NULL, "seconds_total") > 0)
         printf("seconds, all in all:    %.0f\n", value(root, NULL, "seconds_total"));
 }

@@ -7,7 +7,7 @@
 
 const char *const source_names[SOURCES] = {
     "drawn",    "codec",    "teacher", "causal",  "distilled",       "refined", "refined_reseeded",
-    "shuffled", "silenced", "no_sink", "no_rapr", "no_sink_no_rapr", "varied"};
+    "shuffled", "silenced", "no_sink", "no_rapr", "no_sink_no_rapr", "varied",  "varied_codec"};
 
 const struct figure_pair source_pairs[SOURCE_PAIRS] = {
     {SOURCE_DISTILLED, SOURCE_CAUSAL}, {SOURCE_REFINED, SOURCE_DISTILLED}, {SOURCE_RESEEDED, SOURCE_REFINED}};
@@ -21,7 +21,9 @@ static void merge(struct evaluation_sums *sums, const struct dialogue_result *re
             stream_times_add(&sums->times[s], &r->times[s]);
         }
         copy_halves_merge(&sums->halves, &r->halves);
-        if (i < ablations) source_merge(&sums->refined_ablated, &r->totals[SOURCE_REFINED]);
+        if (i >= ablations) continue;
+        source_merge(&sums->refined_ablated, &r->totals[SOURCE_REFINED]);
+        source_merge(&sums->copy_ablated, &r->totals[SOURCE_CODEC]);
     }
 }
 

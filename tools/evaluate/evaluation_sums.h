@@ -20,7 +20,8 @@ enum source {
     SOURCE_NO_SINK,
     SOURCE_NO_RAPR,
     SOURCE_NEITHER,
-    SOURCE_VARIED, /* the refined student on the same dialogues in other colours, elsewhere and of another size */
+    SOURCE_VARIED,      /* the refined student on the same dialogues in other colours, elsewhere and of another size */
+    SOURCE_VARIED_COPY, /* the codec's copy of those */
     SOURCES
 };
 extern const char *const source_names[SOURCES];
@@ -41,7 +42,8 @@ struct evaluation_sums {
     struct source_totals totals[SOURCES];
     struct shift_sums shifts[SOURCES][FOLLOWED];
     struct copy_halves halves;
-    struct source_totals refined_ablated; /* the refined student's over the first `ablations` dialogues alone */
+    /* The refined student's, and the codec's copy's, over the first `ablations` dialogues alone. */
+    struct source_totals refined_ablated, copy_ablated;
     struct stream_times times[SOURCES];
     struct regression mask_only; /* the best prediction of the mouth from the talk mask alone */
     /* Figures with intervals (figures.h): [COMPARED, figure_count] twice, [SOURCE_PAIRS, figure_count]. */
