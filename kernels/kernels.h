@@ -349,10 +349,10 @@ void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const re
    of r begin clean_stride and reference_stride apart. */
 void reference_gate_forward(real *clean, long clean_stride, const real *gate, const real *reference,
                             long reference_stride, long B, long F, long size);
-/* dgate = dclean r s (1 - s), with s = 1 / (1 + exp(-gate)), in the place of gate; dreference [size] a sample += the
-   sum over frames of dclean s (NULL: not computed). gate and dclean [B, F, size] are packed. */
-void reference_gate_backward(real *gate, real *dreference, long dreference_stride, const real *dclean,
-                             const real *reference, long reference_stride, long B, long F, long size);
+/* Turns clean's gradient into the gate's, in place: d = d r s (1 - s), with s = 1 / (1 + exp(-gate)); before that
+   dreference [size] a sample += the sum over frames of d s (NULL: not computed). d and gate [B, F, size] are packed. */
+void reference_gate_backward(real *d, real *dreference, long dreference_stride, const real *gate, const real *reference,
+                             long reference_stride, long B, long F, long size);
 
 /* Gathers the sound that latent frames first .. first+F-1 of a clip hear: window [B, F, AUDIO_WINDOW, D]
    (base/media_rates.h) from features [B, T, D], one row a video frame, times mask [B, T] (NULL: 1). Latent frame i >= 1

@@ -12,7 +12,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-enum { TABLE_SLOTS = 512, TABLE_LIMIT = 384, PARALLEL_MIN = 16384, PAGE = 64 };
+enum { TABLE_SLOTS = 512, TABLE_LIMIT = 384, PAGE = 64 };
 
 struct conv_key { /* padding bytes are zero: compared and hashed as bytes */
     struct conv_shape shape;

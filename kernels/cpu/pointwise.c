@@ -5,9 +5,6 @@
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
 
-/* Elements below which one thread is faster than waking the others. */
-enum { PARALLEL_MIN = 16384 };
-
 #define PRAGMA(text) _Pragma(#text)
 /* A loop over i = 0, LANES, 2 LANES and so on; a body that reads and writes n - i elements at + i does all n. */
 #define EACH_VECTOR(n)                                                                                                 \

@@ -4,9 +4,6 @@
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
 
-/* Elements below which one thread is faster than waking the others. */
-enum { PARALLEL_MIN = 16384 };
-
 static void add_opened(real *clean, const real *gate, const real *reference, long size) {
     for (long i = 0; i < size; i += LANES) {
         vec s = vec_sigmoid(vec_load_some(gate + i, size - i));
@@ -24,20 +21,20 @@ void reference_gate_forward(real *clean, long clean_stride, const real *gate, co
                    size);
 }
 
-static void slopes(real *gate, real *sum, const real *dclean, const real *reference, long size) {
+static void slopes(real *d, real *sum, const real *gate, const real *reference, long size) {
     for (long i = 0; i < size; i += LANES) {
-        vec s = vec_sigmoid(vec_load_some(gate + i, size - i)), d = vec_load_some(dclean + i, size - i);
-        if (sum) vec_store_some(sum + i, vec_load_some(sum + i, size - i) + d * s, size - i);
-        vec_store_some(gate + i, d * vec_load_some(reference + i, size - i) * s * (1.0f - s), size - i);
+        vec s = vec_sigmoid(vec_load_some(gate + i, size - i)), own = vec_load_some(d + i, size - i);
+        if (sum) vec_store_some(sum + i, vec_load_some(sum + i, size - i) + own * s, size - i);
+        vec_store_some(d + i, own * vec_load_some(reference + i, size - i) * s * (1.0f - s), size - i);
     }
 }
 
-void reference_gate_backward(real *gate, real *dreference, long dreference_stride, const real *dclean,
-                             const real *reference, long reference_stride, long B, long F, long size) {
+void reference_gate_backward(real *d, real *dreference, long dreference_stride, const real *gate, const real *reference,
+                             long reference_stride, long B, long F, long size) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static) if (B * F * size > PARALLEL_MIN)
     for (long b = 0; b < B; b++)
         for (long f = b * F; f < (b + 1) * F; f++)
-            slopes(gate + f * size, dreference ? dreference + b * dreference_stride : NULL, dclean + f * size,
+            slopes(d + f * size, dreference ? dreference + b * dreference_stride : NULL, gate + f * size,
                    reference + b * reference_stride, size);
 }

@@ -16,6 +16,8 @@
 #endif
 #include "kernels/types.h"
 
+enum { PARALLEL_MIN = 16384 }; /* elements below which one thread is faster than waking the others */
+
 /* The vector types never cross a function call (all is inlined), so that their calling convention does not matter, and
    the Makefile silences gcc's warnings of it. */
 

@@ -136,6 +136,12 @@ __device__ inline long quotient(long i, long d) { return i / d; }
 __device__ inline unsigned modulo(unsigned i, long d) { return i % place_divisor(d); }
 __device__ inline long modulo(long i, long d) { return i % d; }
 
+/* Index of number i of [B, F, size] in an array whose sample b begins at b stride. */
+template <class I> __device__ inline long at_stride(I i, long F, long size, long stride) {
+    I sample = quotient(i, F * size);
+    return sample * stride + (i - sample * (I)(F * size));
+}
+
 /* Gives an operation that divides its index that index as type I (unsigned where
    place_fits): F has `template <int V, class I> void at(I i)`. */
 template <class I, class F> struct in_places {

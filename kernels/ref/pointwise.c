@@ -56,8 +56,6 @@ void gelu_erf_forward(elem *y, const elem *x, long n) {
     for (long i = 0; i < n; i++) y[i] = elem_store(gelu_erf_value(elem_load(x[i])));
 }
 
-static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
-
 void silu_forward(elem *y, const real *x, long n) {
     KERNEL_SCOPE;
     for (long i = 0; i < n; i++) y[i] = elem_store((real)(x[i] * sigmoid(x[i])));

@@ -112,6 +112,14 @@ static int pictures_of(struct dit_pass *pass, const real *rows, real *pictures, 
     return OK;
 }
 
+/* Makes pictures of a linear output of the head: w y + b, y the head's norm. */
+static int output_forward(struct dit_pass *pass, const elem *w, size_t weight, size_t bias, real *pictures,
+                          long stride) {
+    struct dit_acts *a = pass->acts;
+    linear_forward_real(a->head_out, a->head_y, w + weight, w + bias, pass->N, pass->d, 4 * pass->config->out_channels);
+    return pictures_of(pass, a->head_out, pictures, stride);
+}
+
 /* The reference's latents: a sample's frame 0 where that is among the frames, else the input's own. */
 static const real *reference_of(const struct dit_pass *pass, long *stride) {
     const struct dit_input *in = pass->in;
@@ -121,14 +129,11 @@ static const real *reference_of(const struct dit_pass *pass, long *stride) {
 
 /* clean += r / (1 + exp(-(Wg y + bg))), y the head's norm */
 static int gate_forward(struct dit_pass *pass, const elem *w, real *clean, long stride) {
-    const struct dit_config *c = pass->config;
     const struct dit_head_offsets *at = &pass->net->head;
-    struct dit_acts *a = pass->acts;
-    long frame = (long)c->out_channels * c->height * c->width, reference_stride;
+    long frame = dit_frame(pass->config), reference_stride;
     const real *reference = reference_of(pass, &reference_stride);
-    linear_forward_real(a->head_out, a->head_y, w + at->gate_w, w + at->gate_b, pass->N, pass->d, 4 * c->out_channels);
-    TRY(pictures_of(pass, a->head_out, a->gate, pass->F * frame));
-    reference_gate_forward(clean, stride, a->gate, reference, reference_stride, pass->B, pass->F, frame);
+    TRY(output_forward(pass, w, at->gate_w, at->gate_b, pass->acts->gate, pass->F * frame));
+    reference_gate_forward(clean, stride, pass->acts->gate, reference, reference_stride, pass->B, pass->F, frame);
     return OK;
 }
 
@@ -144,14 +149,13 @@ static int head_forward(struct dit_pass *pass, real *velocity, long stride) {
     mem_copy_rows(a->head_e + d, 2 * row, a->e, row, row, (size_t)G);
     modulation_forward(a->head_m, w + at->modulation, a->head_e, G, 2 * d);
     dit_head_norm_forward(pass);
-    linear_forward_real(a->head_out, a->head_y, w + at->w, w + at->b, pass->N, d, 4 * c->out_channels);
-    int code = pictures_of(pass, a->head_out, velocity, stride);
+    int code = output_forward(pass, w, at->w, at->b, velocity, stride);
     if (!code && c->reference_gate) code = gate_forward(pass, w, velocity, stride);
     params_release(pass->params, c->layers + 1);
     TRY(code);
     if (c->clean_floor > 0)
         clean_to_velocity(velocity, stride, pass->in->latents, pass->in->latent_stride, pass->in->t,
-                          (real)c->clean_floor, pass->B, pass->F, (long)c->out_channels * c->height * c->width);
+                          (real)c->clean_floor, pass->B, pass->F, dit_frame(c));
     return OK;
 }
 
@@ -207,7 +211,7 @@ static void pictures_backward(struct dit_pass *pass, real *drows, const real *dp
                       4 * (size_t)c->out_channels * sizeof(real));
 }
 
-/* Goes back from pictures' gradient through a linear output of the head: da = beta da + its part of the norm's. */
+/* Goes back from pictures' gradient through a linear output of the head: back.a = beta back.a + its part of dy. */
 static void output_backward(struct dit_pass *pass, const elem *w, real *g, size_t weight, size_t bias,
                             const real *dpictures, long stride, real beta) {
     struct dit_acts *a = pass->acts;
@@ -219,15 +223,17 @@ static void output_backward(struct dit_pass *pass, const elem *w, real *g, size_
     linear_backward_input(b->a, b->dhead, w + weight, N, d, out, beta);
 }
 
-/* Adds the gate's part of the norm's gradient, and the reference's to dlatents where it is among the frames. */
-static void gate_backward(struct dit_pass *pass, const elem *w, real *g, const real *dclean, long frame) {
+/* Adds the gate's part of dy, and the reference's gradient to dlatents where it is among the frames. back.dclean
+   becomes the gate's gradient. */
+static void gate_backward(struct dit_pass *pass, const elem *w, real *g) {
     struct dit_acts *a = pass->acts;
+    const struct dit_head_offsets *at = &pass->net->head;
     const struct dit_gradients *gradients = pass->gradients;
-    long stride;
+    long frame = dit_frame(pass->config), stride;
     const real *reference = reference_of(pass, &stride);
-    reference_gate_backward(a->gate, pass->in->first_frame ? NULL : gradients->dlatents, gradients->dlatents_stride,
-                            dclean, reference, stride, pass->B, pass->F, frame);
-    output_backward(pass, w, g, pass->net->head.gate_w, pass->net->head.gate_b, a->gate, pass->F * frame, 1);
+    reference_gate_backward(a->back.dclean, pass->in->first_frame ? NULL : gradients->dlatents,
+                            gradients->dlatents_stride, a->gate, reference, stride, pass->B, pass->F, frame);
+    output_backward(pass, w, g, at->gate_w, at->gate_b, a->back.dclean, pass->F * frame, 1);
 }
 
 /* Sets back.dx to the head's part of the stream's gradient, and back.de to its part of the time embedding's. */
@@ -242,7 +248,7 @@ static void head_backward(struct dit_pass *pass) {
     real *dm = g ? b->dm : NULL;
     long N = pass->N, G = pass->G, d = pass->d;
     const real *dlatents = pass->gradients->dvelocity;
-    long stride = pass->gradients->dvelocity_stride, frame = (long)c->out_channels * c->height * c->width;
+    long stride = pass->gradients->dvelocity_stride, frame = dit_frame(c);
     if (c->clean_floor > 0) {
         clean_to_velocity_backward(b->dclean, pass->gradients->dlatents, pass->gradients->dlatents_stride, dlatents,
                                    stride, pass->in->t, (real)c->clean_floor, pass->B, pass->F, frame);
@@ -250,7 +256,7 @@ static void head_backward(struct dit_pass *pass) {
         stride = pass->F * frame;
     }
     output_backward(pass, w, g, at->w, at->b, dlatents, stride, 0);
-    if (c->reference_gate) gate_backward(pass, w, g, dlatents, frame);
+    if (c->reference_gate) gate_backward(pass, w, g);
     if (g) mem_zero(dm, (size_t)(G * 2 * d) * sizeof(real));
     layernorm_modulate_backward(b->dx, dm, grad_at(dm, (size_t)d), b->a, a->x[c->layers], a->head_mean, a->head_rstd,
                                 a->head_m + d, N, d, pass->P, 2 * d);

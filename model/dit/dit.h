@@ -81,6 +81,8 @@ void dit_destroy(struct dit *net);
 /* 1: a parameter whose weights become quantised where config.weights says so: a linear layer's weight in a block. */
 int dit_param_quantises(const struct param *param);
 static inline int dit_tokens(const struct dit_config *c) { return (c->height / 2) * (c->width / 2); }
+/* Numbers of a frame that the network makes. */
+static inline long dit_frame(const struct dit_config *c) { return (long)c->out_channels * c->height * c->width; }
 /* Divides every frame's tokens and self-attention's heads over the ranks of a group (sequence.h), which all make the
    same passes. Call it before anything is laid out. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks
    than heads or tokens. */

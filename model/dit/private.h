@@ -70,9 +70,9 @@ struct dit_backward_acts {
     real *dm, *de0, *de;        /* [G, 6 d], [G, 6 d], [G, d] */
     elem *time_wide, *time_a;   /* [G, 6 d], [G, d] */
     real *time_b;               /* [G, d] */
-    real *dclean;               /* [B, F, C, H, W] gradient of the head's clean latents; only with clean_floor */
-    real *dhead_out;            /* [N, 4 out_channels] */
-    elem *dhead, *dpatches;     /* [N, 4 out_channels], [N, 4 in_channels] */
+    real *dclean;           /* [B, F, C, H, W] gradient of the clean latents, then of the gate; only with clean_floor */
+    real *dhead_out;        /* [N, 4 out_channels] */
+    elem *dhead, *dpatches; /* [N, 4 out_channels], [N, 4 in_channels] */
     /* Text and audio: dtext and dtokens are sums over all blocks, the rest serves one block at a time. */
     real *dtext, *dtokens;           /* [B text_len, d], [2 B F tokens, audio_width] */
     elem *dkeys, *dvalues, *dsource; /* sized for text or one audio stream, whichever is larger */
@@ -110,7 +110,7 @@ struct dit_acts {
     real *head_mean, *head_rstd;
     elem *head_y;
     real *head_out; /* [N, 4 out_channels] */
-    real *gate;     /* [B, F, C, H, W] the reference's gates, then their gradients; only with reference_gate */
+    real *gate;     /* [B, F, C, H, W] before 1 / (1 + exp(-gate)); only with reference_gate */
     struct dit_condition condition;
     struct dit_operand operand; /* only in a quantised network */
     struct dit_backward_acts back;

@@ -6,10 +6,8 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-static long frame_size(const struct dit_config *c) { return (long)c->out_channels * c->height * c->width; }
-
 /* Elements of a sample's chunk: of the largest, and of one of `frames` frames. */
-static long size_of(const struct rollout *r, int frames) { return frames * frame_size(&r->net->config); }
+static long size_of(const struct rollout *r, int frames) { return frames * dit_frame(&r->net->config); }
 static long chunk_size(const struct rollout *r) { return size_of(r, r->config.causal.chunk); }
 
 /* Elements of a chunk's audio windows. */
@@ -56,7 +54,7 @@ static int lay_out_work(struct rollout *r, struct arena *arena) {
 }
 
 static void take_reference(struct rollout *r, struct arena *arena) {
-    size_t numbers = r->net->config.reference_gate ? (size_t)r->batch * (size_t)frame_size(&r->net->config) : 0;
+    size_t numbers = r->net->config.reference_gate ? (size_t)r->batch * (size_t)dit_frame(&r->net->config) : 0;
     r->reference = ARENA_TAKE(arena, "rollout reference", real, numbers);
 }
 
@@ -115,7 +113,7 @@ static struct dit_input input_of(const struct rollout *r, const struct rollout_c
                            .positions = positions,
                            .t = r->t + (long)level * r->batch * r->config.causal.chunk,
                            .reference = r->reference,
-                           .reference_stride = frame_size(&r->net->config),
+                           .reference_stride = dit_frame(&r->net->config),
                            .text = condition->text,
                            .audio_stride = condition->audio_stride,
                            .history = history};
@@ -155,7 +153,7 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
 
 /* The caller's memory may serve other latents before the next chunk is made. */
 static void keep_reference(struct rollout *r, const real *reference, long stride) {
-    size_t row = (size_t)frame_size(&r->net->config) * sizeof *reference;
+    size_t row = (size_t)dit_frame(&r->net->config) * sizeof *reference;
     if (!r->net->config.reference_gate) return;
     mem_copy_rows(r->reference, row, reference, (size_t)stride * sizeof *reference, row, (size_t)r->batch);
 }
@@ -170,7 +168,7 @@ int rollout_change_reference(struct rollout *r, const struct params *params, con
     in.latent_stride = stride;
     in.kv_output = kv_cache_output(r->cache, 0, 1);
     keep_reference(r, reference, stride);
-    return dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config));
+    return dit_forward(r->net, params, r->acts, &in, r->x0, dit_frame(&r->net->config));
 }
 
 /* Computes x0 = x - sigma v in place of v; both are packed, with `size` elements a sample. */

@@ -38,6 +38,15 @@ static const struct dit_config small = {.dim = 32,
                                         .rope_theta_hw = 10000,
                                         .eps = 1e-6};
 
+/* The same with clean latents and a reference's gate; the floor lies between the levels of the two samples. */
+static inline struct dit_config gated_config(void) {
+    struct dit_config c = small;
+    c.out_channels = small.in_channels;
+    c.clean_floor = 0.0008;
+    c.reference_gate = 1;
+    return c;
+}
+
 /* ---- device buffers ---- */
 
 static inline void *allocate(size_t bytes) {

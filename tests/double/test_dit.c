@@ -85,10 +85,7 @@ static void equal_bits_chunk(void **state) {
 
 static void equal_bits_gated(void **state) {
     (void)state;
-    struct dit_config gated = small;
-    gated.out_channels = small.in_channels;
-    gated.clean_floor = 0.1;
-    gated.reference_gate = 1;
+    const struct dit_config gated = gated_config();
     equal_bits(&gated, FRAMES, 0, 0);
 }
 

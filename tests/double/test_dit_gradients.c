@@ -42,15 +42,24 @@ static void check_parameters(double (*loss)(void *), void *context, struct world
     }
 }
 
+/* Goes back from the last forward and checks all gradients. */
+static void check_gradients(struct world *w) {
+    backward(w);
+    check_parameters(velocity_loss, w, w);
+    check_direction(velocity_loss, w, w->x, w->dlatents, w->latents, 900, "latents");
+}
+
+static void check_whole_clips(const struct dit_config *config) {
+    struct world w;
+    world_open(&w, config, DIT_SAVE_ALL, FRAMES, 0);
+    forward(&w);
+    check_gradients(&w);
+    world_close(&w);
+}
+
 static void bidirectional(void **state) {
     (void)state;
-    struct world w;
-    world_open(&w, &small, DIT_SAVE_ALL, FRAMES, 0);
-    forward(&w);
-    backward(&w);
-    check_parameters(velocity_loss, &w, &w);
-    check_direction(velocity_loss, &w, w.x, w.dlatents, w.latents, 900, "latents");
-    world_close(&w);
+    check_whole_clips(&small);
 }
 
 /* A head that gives clean latents: the velocity follows from them, and its gradients are exact, on both sides of the
@@ -79,22 +88,12 @@ static void clean_latents(void **state) {
     }
     assert_true(low && high);
     free(x), free(v), free(head), free(t);
-    backward(&w);
-    check_parameters(velocity_loss, &w, &w);
-    check_direction(velocity_loss, &w, w.x, w.dlatents, w.latents, 900, "latents");
+    check_gradients(&w);
     world_close(&w);
     world_close(&plain);
 }
 
 /* ---- the reference's gate ---- */
-
-static struct dit_config gated_config(void) {
-    struct dit_config c = small;
-    c.out_channels = small.in_channels;
-    c.clean_floor = 0.0008;
-    c.reference_gate = 1;
-    return c;
-}
 
 static real *weights_named(struct world *w, const char *name, long *n) {
     const struct param *p = param_find(&w->net.table, name);
@@ -135,14 +134,8 @@ static void a_gate_adds_the_reference(void **state) {
 
 static void gradients_of_a_gate(void **state) {
     (void)state;
-    struct dit_config c = gated_config();
-    struct world w;
-    world_open(&w, &c, DIT_SAVE_ALL, FRAMES, 0);
-    forward(&w);
-    backward(&w);
-    check_parameters(velocity_loss, &w, &w);
-    check_direction(velocity_loss, &w, w.x, w.dlatents, w.latents, 900, "latents");
-    world_close(&w);
+    const struct dit_config c = gated_config();
+    check_whole_clips(&c);
 }
 
 /* A chunk behind the reference, which is given apart and is a constant. */

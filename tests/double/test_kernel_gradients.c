@@ -266,15 +266,15 @@ static void clean_velocity_back(struct problem *p) {
     clean_to_velocity_backward(p->grad[0], p->grad[1], 30, p->dout[0], 30, p->saved[0], 0.3, 1, 2, 15);
 }
 
-/* in: clean latents, gates of two frames of 15, the reference. The backward works in the place of the gates. */
+/* in: clean latents, gates of two frames of 15, the reference. The backward works in the place of clean's gradient. */
 static void open_gate(struct problem *p) {
     mem_copy(p->out[0], p->in[0], sizeof(double) * 30);
     reference_gate_forward(p->out[0], 30, p->in[1], p->in[2], 15, 1, 2, 15);
 }
 static void open_gate_back(struct problem *p) {
     mem_copy(p->grad[0], p->dout[0], sizeof(double) * 30);
-    mem_copy(p->grad[1], p->in[1], sizeof(double) * 30);
-    reference_gate_backward(p->grad[1], p->grad[2], 15, p->dout[0], p->in[2], 15, 1, 2, 15);
+    mem_copy(p->grad[1], p->dout[0], sizeof(double) * 30);
+    reference_gate_backward(p->grad[1], p->grad[2], 15, p->in[1], p->in[2], 15, 1, 2, 15);
 }
 
 /* in: x, w, b; strided, grouped, padded unevenly; the second output takes the beta 1 form of the input's gradient. */

@@ -99,12 +99,10 @@ decoder=$work/run/light_decoder/decoder.safetensors
 check "stream through it" stream 0 decoder="$decoder" out="$work/light.mp4"
 check "the codec's own decoder is not loaded" sh -c \
     "grep -q '^video encoder weights .*MiB' '$log' && ! grep -q '^video decoder' '$log'"
-planned() { # planned ARGUMENTS...: the plan has a decoder of the autoencoder's own
-    expect 0 stream "$work/student" --plan "$@" && grep -q '^video decoder  ' "$work/out"
-}
-check "the plan has the codec's own decoder" planned
-unplanned() { expect 0 stream "$work/student" --plan "$@" && ! grep -q '^video decoder  ' "$work/out"; }
-check "and not beside another" unplanned decoder="$decoder"
+check "a plan" expect 0 stream "$work/student" --plan
+check "has the codec's own decoder" grep -q '^video decoder  ' "$work/out"
+check "a plan beside another" expect 0 stream "$work/student" --plan decoder="$decoder"
+check "has not" sh -c '! grep -q "^video decoder  " "$0"' "$work/out"
 check "the light decoder beside the network" overlapped decoder="$decoder"
 check "the light decoder in a process of its own" apart decoder="$decoder"
 check "another picture" differ "$work/light.mp4" "$work/out.mp4"

@@ -216,7 +216,7 @@ static void clean_velocity_slope(struct trial *t, const long *s) {
     for (long i = 0; dx && i < n; i++) dx->noise[i] = slack(2) * (dx->magnitude[i] + dv->magnitude[i] / 0.25);
 }
 
-/* A gate's gradient is at most a quarter of the reference, and 1 - s loses digits only where it is small itself. */
+/* Sizes as in clean_velocity; the gap lies between the references, too. */
 static void gate(struct trial *t, const long *s) {
     long stride = s[1] * s[2] + s[3], n = s[0] * stride, apart = s[2] + s[3];
     struct buffer *g = make(t, REAL, INPUT, s[0] * s[1] * s[2]), *r = make(t, REAL, INPUT, s[0] * apart),
@@ -228,16 +228,16 @@ static void gate(struct trial *t, const long *s) {
     for (long i = 0; i < n; i++) clean->noise[i] = slack(2) * (clean->magnitude[i] + 1);
 }
 
-/* Variant 1: the reference's gradient is not wanted. */
+/* Variant 1: the reference's gradient is not wanted. 1 - s loses digits only where it is small itself. */
 static void gate_slope(struct trial *t, const long *s) {
     long apart = s[2] + s[3], n = s[0] * s[1] * s[2];
-    struct buffer *g = make(t, REAL, UPDATED, n), *dclean = make(t, REAL, INPUT, n),
-                  *r = make(t, REAL, INPUT, s[0] * apart), *dr = make_unless(t, 0, REAL, UPDATED, s[0] * apart);
+    struct buffer *g = make(t, REAL, INPUT, n), *d = make(t, REAL, UPDATED, n), *r = make(t, REAL, INPUT, s[0] * apart),
+                  *dr = make_unless(t, 0, REAL, UPDATED, s[0] * apart);
     spread(g, -9, 9);
     load(t);
-    reference_gate_backward(dev(g), dev(dr), apart, dev(dclean), dev(r), apart, s[0], s[1], s[2]);
-    ref_reference_gate_backward(val(g), val(dr), apart, val(dclean), val(r), apart, s[0], s[1], s[2]);
-    for (long i = 0; i < n; i++) g->noise[i] = slack(2);
+    reference_gate_backward(dev(d), dev(dr), apart, dev(g), dev(r), apart, s[0], s[1], s[2]);
+    ref_reference_gate_backward(val(d), val(dr), apart, val(g), val(r), apart, s[0], s[1], s[2]);
+    for (long i = 0; i < n; i++) d->noise[i] = slack(2);
     for (long i = 0; dr && i < s[0] * apart; i++) dr->noise[i] = slack((int)s[1] + 1) * (1 + dr->magnitude[i]);
 }
 

@@ -360,9 +360,9 @@ COUNTED(reference_gate_forward,
         (clean, clean_stride, gate, reference, reference_stride, B, F, size), N(0, 2 * B * F * size + B * size),
         N(0, B *F *size), 0)
 COUNTED(reference_gate_backward,
-        (real * gate, real *dreference, long dreference_stride, const real *dclean, const real *reference,
+        (real * d, real *dreference, long dreference_stride, const real *gate, const real *reference,
          long reference_stride, long B, long F, long size),
-        (gate, dreference, dreference_stride, dclean, reference, reference_stride, B, F, size),
+        (d, dreference, dreference_stride, gate, reference, reference_stride, B, F, size),
         N(0, 2 * B * F * size + B * size + IF(dreference, B *size)), N(0, B *F *size + IF(dreference, B *size)), 0)
 COUNTED(real_group_combine,
         (real * y, const real *a, const real *x, const real *b, const real *z, long groups, long size),

@@ -231,7 +231,7 @@ static struct dit_input chunk_input(const struct ode_step *s, const struct condi
                            .positions = positions,
                            .latents = s->input,
                            .latent_stride = frames * s->size,
-                           .reference = s->states + s->part.first * s->clip,
+                           .reference = state_at(s, 0, 0),
                            .reference_stride = s->clip,
                            .t = s->t,
                            .text = c.text,
@@ -316,8 +316,7 @@ static const int reference_position[1] = {0};
 
 static struct dit_input reference_input(struct ode_step *s, const struct condition_batch *condition) {
     size_t bytes = sizeof(real) * (size_t)s->size;
-    mem_copy_rows(s->input, bytes, s->states + s->part.first * s->clip, sizeof(real) * (size_t)s->clip, bytes,
-                  (size_t)s->part.count);
+    mem_copy_rows(s->input, bytes, state_at(s, 0, 0), sizeof(real) * (size_t)s->clip, bytes, (size_t)s->part.count);
     real_fill(s->t, 0, s->part.count);
     dit_condition_reset(s->acts, 0, 1);
     return chunk_input(s, condition, 0, 1, reference_position, NULL);

@@ -106,8 +106,6 @@ void elem_add(elem *y, const elem *x, long n) { map(y, x, y, n, plus{}); }
 
 /* ---- activations and their slopes ---- */
 
-__device__ static inline float sigmoid(float x) { return 1 / (1 + expf(-x)); }
-
 struct gelu_of {
     __device__ float operator()(float x) const { return gelu_value(x); }
 };

@@ -2,12 +2,6 @@
    sigma eps, v = eps - x0 = (x - x0) / sigma. The floor keeps the quotient finite at small levels. */
 #include "kernels/cuda/kernel.cuh"
 
-/* Index of number i of [B, F, size] in an array whose sample b begins at b stride. */
-template <class I> __device__ static inline long at_stride(I i, long F, long size, long stride) {
-    I sample = quotient(i, F * size);
-    return sample * stride + (i - sample * (I)(F * size));
-}
-
 __device__ static inline real level_of(real t, real floor) { return fmaxf(t / 1000, floor); }
 
 struct velocity_from_clean {

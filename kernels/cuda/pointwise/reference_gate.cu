@@ -1,8 +1,7 @@
 /* reference_gate.cu: the reference's share of clean latents, clean + r s(gate), s(a) = 1 / (1 + exp(-a)), forward and
    backward. Backward, a thread goes through all frames of its places, so that sums have one order. */
 #include "kernels/cuda/kernel.cuh"
-
-__device__ static inline float opened(float gate) { return 1 / (1 + expf(-gate)); }
+#include "kernels/cuda/products/gelu.cuh"
 
 struct gate_open {
     real *clean;
@@ -10,13 +9,12 @@ struct gate_open {
     long clean_stride, reference_stride, F, size;
     template <int V, class I> __device__ void at(I i) const {
         float a[V], c[V], r[V];
-        I sample = quotient(i, F * size);
-        real *to = clean + sample * clean_stride + (i - sample * (I)(F * size));
+        real *to = clean + at_stride(i, F, size, clean_stride);
         load(a, gate + i);
         load(c, to);
-        load(r, reference + sample * reference_stride + modulo(i, size));
+        load(r, reference + quotient(i, F * size) * reference_stride + modulo(i, size));
 #pragma unroll
-        for (int j = 0; j < V; j++) c[j] += r[j] * opened(a[j]);
+        for (int j = 0; j < V; j++) c[j] += r[j] * sigmoid(a[j]);
         store(to, c);
     }
 };
@@ -29,24 +27,24 @@ void reference_gate_forward(real *clean, long clean_stride, const real *gate, co
 }
 
 struct gate_slope { /* one place of the reference, of [B, size] */
-    real *gate, *dreference;
-    const real *dclean, *reference;
+    real *d, *dreference;
+    const real *gate, *reference;
     long dreference_stride, reference_stride, F, size;
     template <class I> __device__ void at(I i) const {
         I sample = quotient(i, size), place = modulo(i, size);
         real r = reference[sample * reference_stride + place], sum = 0;
         long first = sample * F * size + place;
         for (long at = first; at < first + F * size; at += size) {
-            real s = opened(gate[at]), d = dclean[at];
-            sum += d * s;
-            gate[at] = d * r * s * (1 - s);
+            real s = sigmoid(gate[at]), own = d[at];
+            sum += own * s;
+            d[at] = own * r * s * (1 - s);
         }
         if (dreference) dreference[sample * dreference_stride + place] += sum;
     }
 };
 
-void reference_gate_backward(real *gate, real *dreference, long dreference_stride, const real *dclean,
-                             const real *reference, long reference_stride, long B, long F, long size) {
-    for_each_place_one(gate_slope{gate, dreference, dclean, reference, dreference_stride, reference_stride, F, size},
+void reference_gate_backward(real *d, real *dreference, long dreference_stride, const real *gate, const real *reference,
+                             long reference_stride, long B, long F, long size) {
+    for_each_place_one(gate_slope{d, dreference, gate, reference, dreference_stride, reference_stride, F, size},
                        B * size);
 }
